@@ -1,0 +1,5 @@
+"""`python -m qlearn` is `qlearn`."""
+
+from qlearn.cli.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The world: environments written once as plain functions, and what runs them."""

@@ -1,0 +1,239 @@
+"""Many copies of one environment, stepped together in compiled loops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from qlearn import rng as random_streams
+from qlearn.envs import loop
+from qlearn.envs.plain import PlainGame
+from qlearn.envs.spec import Environment
+from qlearn.errors import UserError
+from qlearn.kernels.build import Kernels, build
+
+# Below this many copies a thread has less to do than starting it costs (about 20 us here).
+COPIES_PER_THREAD = 512
+# Random rollouts walk through the copies in blocks that stay in the first cache.
+ROLLOUT_BLOCK = 64
+
+ENTRIES = (loop.begin_batch, loop.step_batch, loop.first_impossible, loop.rollout)
+LARGEST_BATCH = 1 << 31
+
+
+class Batch:
+    """What a learner steps: `envs` copies, autoreset in the same step.
+
+    `step(actions)` gives (observations, rewards, terminated, truncated, info), each a view that
+    the next step overwrites. Where an episode has ended, `observations` shows the first state of
+    the next one and `final_observations` the last of the old. `valid` is False for a step that
+    was no transition at all (some Gymnasium classes spend a step on resetting).
+    """
+
+    environment: Environment
+    envs: int
+    observations: np.ndarray
+    final_observations: np.ndarray
+    rewards: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    valid: np.ndarray
+
+    def _allocate(self, environment: Any, envs: int) -> None:
+        if envs < 1 or envs >= LARGEST_BATCH:
+            raise UserError(f"the number of environments must be at least 1, not {envs}")
+        self.environment, self.envs = environment, envs
+        shape, dtype = (envs, *environment.observation_shape), environment.observation_dtype
+        self.observations = np.zeros(shape, dtype)
+        self.final_observations = np.zeros(shape, dtype)
+        self.rewards = np.zeros(envs, np.float32)
+        self.terminated = np.zeros(envs, np.bool_)
+        self.truncated = np.zeros(envs, np.bool_)
+        self.valid = np.ones(envs, np.bool_)
+        self.info = {"final_observations": self.final_observations, "valid": self.valid}
+
+    def _result(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        return self.observations, self.rewards, self.terminated, self.truncated, self.info
+
+    def reset(self, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        raise NotImplementedError
+
+    def step(self, actions: Any):
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Frees what the batch holds outside this process."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class NumbaBatch(Batch):
+    """The environment compiled for the CPU; the same games whatever `envs` and `threads` are."""
+
+    def __init__(self, environment: Environment, envs: int, seed: int, threads: int = 1) -> None:
+        self._allocate(environment, envs)
+        if threads < 1:
+            raise UserError(f"the number of threads must be at least 1, not {threads}")
+        self.threads = threads
+        self.kernels = compiled(environment)
+        self.world = environment.world(self.kernels.module.World)
+        self._pool: ThreadPoolExecutor | None = None
+        self._actions = np.zeros(envs, np.int64)
+        self._seed(seed)
+        self._prepare()
+
+    def _seed(self, seed: int) -> None:
+        # A fresh record each time: a seeded reset plays the same games whatever came before.
+        self.seed = seed
+        self.copies = np.zeros(self.envs, self.environment.copy_dtype)
+        self.copies["rng"] = random_streams.streams(seed, self.envs)
+        self._players = None
+
+    def _prepare(self) -> None:
+        """Compiles or loads every entry now, so that no step pays for it."""
+        limit = self.environment.max_steps
+        self.kernels.prepare("begin_batch", self.copies, self.observations, 0, 0, self.world)
+        self.kernels.prepare("step_batch", *self._step_arguments(), 0, 0, limit, self.world)
+        self.kernels.prepare("first_impossible", self._actions, 0)
+
+    def _step_arguments(self) -> tuple[np.ndarray, ...]:
+        return (
+            self.copies, self._actions, self.observations, self.final_observations,
+            self.rewards, self.terminated, self.truncated,
+        )  # fmt: skip
+
+    @property
+    def compile_seconds(self) -> float:
+        return self.kernels.compile_seconds
+
+    def reset(self, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        """Starts an episode in every copy; with a seed, as if the batch were new."""
+        if seed is not None:
+            self._seed(seed)
+        begin = self.kernels.entries["begin_batch"]
+        self._split(
+            lambda low, high: begin(self.copies, self.observations, low, high, self.world)
+        )
+        return self.observations, self.info
+
+    def step(self, actions: Any):
+        """One step of every copy."""
+        try:
+            self._actions[:] = actions
+        except (TypeError, ValueError):
+            raise UserError(
+                f"step() takes {self.envs} whole numbers, one action for each copy"
+            ) from None
+        environment = self.environment
+        bad = self.kernels.entries["first_impossible"](self._actions, environment.actions)
+        if bad >= 0:
+            raise UserError(
+                f"{environment.name}: action {self._actions[bad]} of copy {bad} is not in"
+                f" 0 .. {environment.actions - 1}"
+            )
+        kernel, limit = self.kernels.entries["step_batch"], environment.max_steps
+        if self.threads == 1 or self.envs < 2 * COPIES_PER_THREAD:
+            bad = kernel(
+                self.copies, self._actions, self.observations, self.final_observations,
+                self.rewards, self.terminated, self.truncated, 0, self.envs, limit, self.world,
+            )  # fmt: skip
+        else:
+            arguments = self._step_arguments()
+            bad = max(
+                self._split(lambda low, high: kernel(*arguments, low, high, limit, self.world))
+            )
+        if bad >= 0:
+            raise UserError(
+                f"{environment.name}: `step` gave a reward that is no number (copy {bad})"
+            )
+        return self._result()
+
+    def rollout(self, steps: int) -> int:
+        """`steps` random steps of every copy inside the compiled loop; how many that were."""
+        kernel = self.kernels.entries["rollout"]
+        if self._players is None:
+            self._players = random_streams.streams(
+                self.seed, self.envs, random_streams.PLAYER
+            )
+        fixed = (
+            self.copies, self._players, self.observations, self.final_observations,
+            self.rewards, self.terminated, self.truncated,
+        )  # fmt: skip
+        environment = self.environment
+        rest = (steps, environment.actions, environment.max_steps, self.world)
+        self.kernels.prepare("rollout", *fixed, 0, 0, *rest)
+
+        def play(low: int, high: int) -> None:
+            for block in range(low, high, ROLLOUT_BLOCK):
+                kernel(*fixed, block, min(high, block + ROLLOUT_BLOCK), *rest)
+
+        self._split(play)
+        return steps * self.envs
+
+    def _split(self, work: Callable[[int, int], Any]) -> list[Any]:
+        """Runs `work(low, high)` over the copies, on several threads where that pays."""
+        parts = min(self.threads, max(1, self.envs // COPIES_PER_THREAD))
+        if parts == 1:
+            return [work(0, self.envs)]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads)
+        edges = [self.envs * k // parts for k in range(parts + 1)]
+        return list(self._pool.map(work, edges[:-1], edges[1:]))
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Everything the next step depends on, as named arrays."""
+        state = {"copies": self.copies.view(np.uint8).reshape(self.envs, -1).copy()}
+        state["observations"] = self.observations.copy()
+        return state
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        self.copies.view(np.uint8).reshape(self.envs, -1)[:] = state["copies"]
+        self.observations[:] = state["observations"]
+
+
+class PlainBatch(Batch):
+    """The same, run by the interpreter: slow, and steppable in a debugger."""
+
+    def __init__(self, environment: Environment, envs: int, seed: int) -> None:
+        self._allocate(environment, envs)
+        self.games = [PlainGame(environment, seed, index) for index in range(envs)]
+        for index, game in enumerate(self.games):
+            game.observation = self.observations[index]
+            game.final_observation = self.final_observations[index]
+
+    def reset(self, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        for index, game in enumerate(self.games):
+            if seed is not None:
+                game.reseed(seed, index)
+            game.reset()
+        return self.observations, self.info
+
+    def step(self, actions: Any):
+        for index, (game, action) in enumerate(zip(self.games, actions, strict=True)):
+            if not 0 <= action < self.environment.actions:
+                raise UserError(
+                    f"{self.environment.name}: action {action} of copy {index} is not in"
+                    f" 0 .. {self.environment.actions - 1}"
+                )
+            reward, terminated, truncated = game.step(int(action))
+            self.rewards[index] = reward
+            self.terminated[index] = terminated
+            self.truncated[index] = truncated
+        return self._result()
+
+
+def compiled(environment: Environment, flavour: str = "cpu") -> Kernels:
+    """The environment's batch loops, compiled."""
+    return build(environment.name, ENTRIES, environment.bind, flavour, [environment.world_line])

@@ -1,0 +1,308 @@
+"""Snake: eat, grow, do not run into the wall or yourself. A step costs the same at any length."""
+
+from __future__ import annotations
+
+from qlearn.errors import UserError
+from qlearn.rng import integers
+
+# Headings, clockwise, are also the absolute actions.
+UP, RIGHT, DOWN, LEFT = 0, 1, 2, 3
+# Relative actions, in the order of the game that everyone trains (seed 004's).
+STRAIGHT, TURN_RIGHT, TURN_LEFT = 0, 1, 2
+BOARD, FEATURES, FLAT = 0, 1, 2
+
+OCCUPIED = -1
+NO_FOOD = -1
+
+
+def rows_down(heading):
+    return int(heading == DOWN) - int(heading == UP)
+
+
+def columns_right(heading):
+    return int(heading == RIGHT) - int(heading == LEFT)
+
+
+def take(state, cell):
+    """Marks a free cell as occupied: the last of the free list moves into its slot."""
+    slot = int(state.slot[cell])
+    state.n_free -= 1
+    last = int(state.free[state.n_free])
+    state.free[slot] = last
+    state.slot[last] = slot
+    state.slot[cell] = OCCUPIED
+
+
+def give_back(state, cell):
+    """Marks an occupied cell as free."""
+    state.free[state.n_free] = cell
+    state.slot[cell] = state.n_free
+    state.n_free += 1
+
+
+def place_food(state, rng):
+    """Food on a free cell, each equally likely; none where the board is full."""
+    if state.n_free == 0:
+        state.food = NO_FOOD
+    else:
+        state.food = int(state.free[integers(rng, state.n_free)])
+
+
+def body_cell(state, k, room):
+    """The cell of the k-th block from the tail, 0 being the tail itself."""
+    return int(state.ring[(state.head + 1 - state.length + k) & (room - 1)])
+
+
+def next_heading(state, action, relative):
+    if relative:
+        if action == TURN_RIGHT:
+            return (state.heading + 1) & 3
+        if action == TURN_LEFT:
+            return (state.heading + 3) & 3
+        return state.heading
+    if action == (state.heading + 2) & 3:  # a snake cannot turn back into its neck
+        return state.heading
+    return action
+
+
+def deadly(state, row, column, size, room):
+    """Whether the head would die there. The tail's cell is free: the tail moves on."""
+    if row < 0 or row >= size or column < 0 or column >= size:
+        return True
+    cell = row * size + column
+    return state.slot[cell] == OCCUPIED and cell != body_cell(state, 0, room)
+
+
+def observe_board(state, obs, world):
+    """Three planes turned so that the snake faces up: head, body by remaining time, food."""
+    size = world.size
+    cells = size * size
+    for k in range(3 * cells):
+        obs[k] = 0.0
+    # The turned place of (row, column) is a linear function of both.
+    heading = state.heading
+    start, per_row, per_column = 0, size, 1
+    if heading == RIGHT:
+        start, per_row, per_column = (size - 1) * size, 1, -size
+    elif heading == DOWN:
+        start, per_row, per_column = cells - 1, -size, -1
+    elif heading == LEFT:
+        start, per_row, per_column = size - 1, -1, size
+    length = state.length
+    share = 0.5 / length
+    mask = world.room - 1
+    tail = state.head + 1 - length
+    for k in range(length):
+        cell = int(state.ring[(tail + k) & mask])
+        row = cell // size
+        place = start + per_row * row + per_column * (cell - row * size)
+        obs[cells + place] = 0.5 + share * (k + 1)
+    head = int(state.ring[state.head & mask])
+    row = head // size
+    obs[start + per_row * row + per_column * (head - row * size)] = 1.0
+    if state.food != NO_FOOD:
+        row = state.food // size
+        obs[2 * cells + start + per_row * row + per_column * (state.food - row * size)] = 1.0
+
+
+def observe_features(state, obs, world):
+    """The classic eleven: danger straight, right, left; heading; where the food is."""
+    size = world.size
+    head = int(state.ring[state.head & (world.room - 1)])
+    row = head // size
+    column = head - row * size
+    for k in range(3):  # straight, right, left
+        heading = (state.heading + k + k // 2) & 3
+        ahead = deadly(
+            state, row + rows_down(heading), column + columns_right(heading), size, world.room
+        )
+        obs[k] = 1.0 if ahead else 0.0
+    obs[3] = 1.0 if state.heading == LEFT else 0.0
+    obs[4] = 1.0 if state.heading == RIGHT else 0.0
+    obs[5] = 1.0 if state.heading == UP else 0.0
+    obs[6] = 1.0 if state.heading == DOWN else 0.0
+    food_row = row
+    food_column = column
+    if state.food != NO_FOOD:
+        food_row = state.food // size
+        food_column = state.food - food_row * size
+    obs[7] = 1.0 if food_column < column else 0.0
+    obs[8] = 1.0 if food_column > column else 0.0
+    obs[9] = 1.0 if food_row < row else 0.0
+    obs[10] = 1.0 if food_row > row else 0.0
+
+
+def observe_flat(state, obs, world):
+    """The board as it lies: 0 free, 1 body, 2 head, 3 food."""
+    for cell in range(world.size * world.size):
+        obs[cell] = 1.0 if state.slot[cell] == OCCUPIED else 0.0
+    obs[int(state.ring[state.head & (world.room - 1)])] = 2.0
+    if state.food != NO_FOOD:
+        obs[state.food] = 3.0
+
+
+class Snake:
+    """Snake on a walled board; the score is the food eaten."""
+
+    options = {
+        "size": 10,
+        "observation": ("board", "features", "flat"),
+        "actions": ("relative", "absolute"),
+        "start_length": 3,
+        "distance_to_border": 3,
+        "starve_after": 0,
+        "food_reward": 1.0,
+        "death_reward": -1.0,
+        "win_reward": 1.0,
+        "step_reward": 0.0,
+        "approach_reward": 0.0,
+        "max_steps": 0,
+    }
+
+    @staticmethod
+    def configure(options):
+        size, length, border = (
+            options["size"], options["start_length"], options["distance_to_border"],
+        )  # fmt: skip
+        if not 4 <= size <= 100:
+            raise UserError(f"env.size must be between 4 and 100, not {size}")
+        if length < 1:
+            raise UserError(f"env.start_length must be at least 1, not {length}")
+        if border < 0:
+            raise UserError(f"env.distance_to_border must be at least 0, not {border}")
+        if size - border - max(border, length - 1) < 1:
+            raise UserError(
+                f"a board of {size}x{size} has no room for a snake of {length} that starts"
+                f" {border} cells from the border; lower env.start_length or"
+                f" env.distance_to_border, or raise env.size"
+            )
+        if options["starve_after"] < 0:
+            raise UserError("env.starve_after must be at least 0 (0: by the board's size)")
+        cells = size * size
+        room = 1 << (cells - 1).bit_length()  # the ring's length, a power of two
+        observations = {"board": (3 * cells,), "features": (11,), "flat": (cells,)}
+        relative = options["actions"] == "relative"
+        return {
+            "actions": 3 if relative else 4,
+            "action_names": ("straight", "right", "left")
+            if relative
+            else ("up", "right", "down", "left"),
+            "observation": observations[options["observation"]],
+            "low": 0.0,
+            "high": 3.0 if options["observation"] == "flat" else 1.0,
+            "state": {
+                "ring": ("int16", room),  # cells of the body, the head at `head`
+                "free": ("int16", room),  # the free cells, in no order
+                "slot": ("int16", room),  # where a cell stands in `free`, or OCCUPIED
+                "n_free": "int64",
+                "head": "int64",
+                "length": "int64",
+                "heading": "int64",
+                "food": "int64",
+                "hunger": "int64",  # steps since the last food
+            },
+            "world": {
+                "room": room,
+                "sight": ("board", "features", "flat").index(options["observation"]),
+                "relative": relative,
+                "starve_after": options["starve_after"] or 2 * cells + 50,
+            },
+        }
+
+    @staticmethod
+    def reset(state, rng, world):
+        size = world.size
+        cells = size * size
+        for cell in range(cells):
+            state.free[cell] = cell
+            state.slot[cell] = cell
+        state.n_free = cells
+        state.heading = integers(rng, 4)
+        ahead = world.distance_to_border
+        behind = max(ahead, world.start_length - 1)
+        down, right = rows_down(state.heading), columns_right(state.heading)
+        along = behind + integers(rng, size - ahead - behind)
+        across = ahead + integers(rng, size - 2 * ahead)
+        if down + right < 0:
+            along = size - 1 - along
+        row, column = across, along
+        if down != 0:
+            row, column = along, across
+        state.length = world.start_length
+        state.head = world.start_length - 1
+        for k in range(world.start_length):
+            back = world.start_length - 1 - k
+            cell = (row - back * down) * size + column - back * right
+            state.ring[k] = cell
+            take(state, cell)
+        state.hunger = 0
+        place_food(state, rng)
+
+    @staticmethod
+    def step(state, action, rng, world):
+        size = world.size
+        room = world.room
+        state.heading = next_heading(state, action, world.relative)
+        head = int(state.ring[state.head & (room - 1)])
+        row = head // size
+        column = head - row * size
+        new_row = row + rows_down(state.heading)
+        new_column = column + columns_right(state.heading)
+        state.hunger += 1
+        if deadly(state, new_row, new_column, size, room):
+            return world.death_reward, True
+
+        cell = new_row * size + new_column
+        reward = world.step_reward
+        eats = cell == state.food
+        if not eats:
+            if world.approach_reward != 0.0:
+                food_row = state.food // size
+                food_column = state.food - food_row * size
+                before = abs(food_row - row) + abs(food_column - column)
+                after = abs(food_row - new_row) + abs(food_column - new_column)
+                reward += world.approach_reward * (before - after)
+            give_back(state, body_cell(state, 0, room))
+        take(state, cell)
+        state.head = (state.head + 1) & (room - 1)
+        state.ring[state.head] = cell
+        if eats:
+            state.length += 1
+            state.hunger = 0
+            reward += world.food_reward
+            place_food(state, rng)
+            if state.food == NO_FOOD:
+                return reward + world.win_reward, True
+        return reward, False
+
+    @staticmethod
+    def observe(state, obs, world):
+        if world.sight == BOARD:
+            observe_board(state, obs, world)
+        elif world.sight == FEATURES:
+            observe_features(state, obs, world)
+        else:
+            observe_flat(state, obs, world)
+
+    @staticmethod
+    def truncated(state, world):
+        return state.hunger >= world.starve_after
+
+    @staticmethod
+    def score(state, world):
+        return float(state.length - world.start_length)
+
+    @staticmethod
+    def draw(state, world):
+        size = world.size
+        board = [["."] * size for _ in range(size)]
+        for k in range(state.length):
+            cell = body_cell(state, k, world.room)
+            board[cell // size][cell % size] = "o"
+        head = int(state.ring[state.head & (world.room - 1)])
+        board[head // size][head % size] = "^>v<"[state.heading]
+        if state.food != NO_FOOD:
+            board[state.food // size][state.food % size] = "*"
+        rule = "+" + "-" * (2 * size - 1) + "+"
+        rows = ["|" + " ".join(row) + "|" for row in board]
+        return "\n".join([rule, *rows, rule, f"score {state.length - world.start_length}"])

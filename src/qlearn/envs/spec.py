@@ -1,0 +1,364 @@
+"""What an environment is: a class of plain functions, read and checked into an `Environment`."""
+
+from __future__ import annotations
+
+import inspect
+from collections import namedtuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from qlearn import rng as random_streams
+from qlearn.envs import loop
+from qlearn.errors import UserError, closest
+from qlearn.kernels.text import plain_or_none
+
+# Names that every environment answers to in `--set env.NAME=VALUE`.
+COMMON_OPTIONS = ("max_steps", "reward")
+
+# The environment's functions, what they take (`world` may be left out), and their placeholders.
+FUNCTIONS: dict[str, tuple[str, ...]] = {
+    "reset": ("state", "rng"),
+    "step": ("state", "action", "rng"),
+    "observe": ("state", "obs"),
+    "truncated": ("state",),
+    "score": ("state",),
+}
+REQUIRED = ("reset", "step", "observe")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment with its options settled: everything a batch or a learner asks for."""
+
+    name: str
+    kind: str  # builtin | map | file | gymnasium
+    description: str
+    actions: int
+    observation: tuple[int, ...] | int  # a shape, or a number of discrete states
+    max_steps: int  # 0: no limit
+    state: np.dtype
+    functions: dict[str, Callable]
+    world_values: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+    low: float = -np.inf
+    high: float = np.inf
+    discount: float = 0.99
+    notes: tuple[str, ...] = ()
+    draw: Callable | None = None
+    action_names: tuple[str, ...] = ()
+    reward: Callable | None = None  # the user's own, of env.reward
+    target: str = ""  # what find() was asked for
+
+    @property
+    def discrete(self) -> bool:
+        return isinstance(self.observation, int)
+
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        return (1,) if isinstance(self.observation, int) else self.observation
+
+    @property
+    def observation_dtype(self) -> type:
+        return np.int64 if self.discrete else np.float32
+
+    @property
+    def compiled(self) -> bool:
+        """Whether its steps can run inside a compiled loop."""
+        return True
+
+    @cached_property
+    def bind(self) -> dict[Callable, Callable]:
+        """The meaning of the loop's placeholders for this environment."""
+        meaning: dict[Callable, Callable] = {}
+        for name, function in self.functions.items():
+            placeholder, adaptor, inner = _ADAPTORS[name]
+            if _arity(function) > len(FUNCTIONS[name]):
+                meaning[placeholder] = function
+            else:
+                meaning[placeholder], meaning[inner] = adaptor, function
+        if "score" in self.functions:
+            meaning[loop.final_score] = loop.final_score_of_state
+        if self.reward is not None:
+            meaning[loop.learning_reward] = self.reward
+            meaning[loop.advance] = loop.advance_rewarded
+        return meaning
+
+    @cached_property
+    def copy_dtype(self) -> np.dtype:
+        """One copy as a record: state and books in one place, so that a step touches one."""
+        fields = [
+            ("state", np.dtype((np.record, self.state))),
+            ("rng", np.int64, (random_streams.LENGTH,)),
+            ("elapsed", np.int64),
+            ("shaped_return", np.float64),
+            ("plain_return", np.float64),
+            ("episodes", np.int64),
+            ("last_length", np.int64),
+            ("last_return", np.float64),
+            ("last_score", np.float64),
+        ]
+        return np.dtype((np.record, np.dtype(fields, align=True)))
+
+    @cached_property
+    def world_line(self) -> str:
+        """The definition of the world's type in a generated module."""
+        names = " ".join(self.world_values) or "nothing"
+        return f"World = __import__('collections').namedtuple('World', {names!r})"
+
+    def world(self, world_type: type | None = None) -> tuple:
+        """Options and shared arrays, read-only, as the last argument of every function."""
+        values = self.world_values or {"nothing": 0}
+        return (world_type or namedtuple("World", tuple(values)))(*values.values())
+
+
+def from_class(
+    cls: type,
+    name: str,
+    kind: str,
+    chosen: Mapping[str, Any] | None = None,
+    reward: Callable | None = None,
+    target: str = "",
+) -> Environment:
+    """Reads a class; every mistake in it is one clear line."""
+    where = f"{name}: "
+    options = settle(getattr(cls, "options", {}), chosen or {}, where)
+    declared: dict[str, Any] = {
+        key: getattr(cls, key)
+        for key in ("actions", "observation", "max_steps", "state", "world", "low", "high",
+                    "discount", "notes", "action_names")
+        if hasattr(cls, key)
+    }  # fmt: skip
+    if hasattr(cls, "configure"):
+        declared.update(cls.configure(dict(options)))
+    if options.get("max_steps") is not None:
+        declared["max_steps"] = options["max_steps"]
+    for key in ("actions", "observation", "state"):
+        if key not in declared:
+            raise UserError(f"{where}the class has no `{key}`; see `qlearn check --help`")
+    numbers = {key: value for key, value in options.items() if _is_number(value)}
+    world = {**numbers, **declared.get("world", {})}
+    world.pop("max_steps", None)
+    spec = Environment(
+        name=name,
+        kind=kind,
+        description=_first_line(cls),
+        actions=_positive(declared["actions"], where + "`actions`"),
+        observation=_observation(declared["observation"], where),
+        max_steps=_limit(declared.get("max_steps", 0), where),
+        state=_state(declared["state"], where),
+        functions=_functions(cls, where),
+        world_values={key: _world_value(key, value, where) for key, value in world.items()},
+        options=options,
+        low=float(declared.get("low", -np.inf)),
+        high=float(declared.get("high", np.inf)),
+        discount=float(declared.get("discount", 0.99)),
+        notes=tuple(declared.get("notes", ())),
+        draw=getattr(cls, "draw", None),
+        action_names=tuple(declared.get("action_names", ())),
+        reward=reward,
+        target=target or name,
+    )
+    return spec
+
+
+def settle(defaults: Mapping[str, Any], chosen: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The options' values: defaults, overridden by what was chosen, each of its default's type."""
+    known = {key: value[0] if isinstance(value, tuple) else value for key, value in defaults.items()}
+    known.setdefault("max_steps", None)
+    for key, value in chosen.items():
+        if key not in known:
+            raise UserError(f"{where}there is no option env.{key}{closest(key, known)}")
+        known[key] = coerce(value, defaults.get(key), f"{where}env.{key}")
+    if known["max_steps"] is None:
+        del known["max_steps"]
+    return known
+
+
+def coerce(value: Any, default: Any, where: str) -> Any:
+    """`value`, perhaps text from a command line, as a value of its default's type."""
+    if isinstance(default, tuple):  # the values that are possible, the first by default
+        if value not in default:
+            raise UserError(f"{where} must be one of {', '.join(default)}, not {value!r}")
+        return value
+    try:
+        if isinstance(default, bool):
+            return _as_bool(value)
+        if isinstance(default, int) or default is None:
+            number = float(value)
+            if number != int(number):
+                raise ValueError
+            return int(value) if not isinstance(value, float) else int(number)
+        if isinstance(default, float):
+            number = float(value)
+            if number != number:
+                raise ValueError
+            return number
+    except (TypeError, ValueError, OverflowError):
+        kind = {bool: "true or false", float: "a number"}.get(type(default), "a whole number")
+        raise UserError(f"{where} must be {kind}, not {value!r}") from None
+    return str(value)
+
+
+def _as_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    try:
+        return words[str(value).lower()]
+    except KeyError:
+        raise ValueError from None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, bool | int | float | np.number)
+
+
+def _first_line(cls: type) -> str:
+    return (inspect.getdoc(cls) or "").strip().split("\n")[0]
+
+
+def _positive(value: Any, where: str) -> int:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise UserError(f"{where} must be a whole number of at least 1, not {value!r}")
+    return int(value)
+
+
+def _limit(value: Any, where: str) -> int:
+    if value is None:
+        return 0
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 0:
+        raise UserError(f"{where}`max_steps` must be a whole number, 0 for none, not {value!r}")
+    return int(value)
+
+
+def _observation(value: Any, where: str) -> tuple[int, ...] | int:
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return _positive(value, f"{where}`observation`, a number of states,")
+    try:
+        shape = tuple(_positive(size, "") for size in value)
+    except (TypeError, UserError):
+        shape = ()
+    if len(shape) != 1:
+        raise UserError(
+            f"{where}`observation` must be a shape such as (4,), or a number of discrete states,"
+            f" not {value!r}"
+        )
+    return shape
+
+
+def _state(declared: Any, where: str) -> np.dtype:
+    if not isinstance(declared, Mapping) or not declared:
+        raise UserError(f'{where}`state` must name its fields, such as {{"x": "float64"}}')
+    fields = []
+    for key, kind in declared.items():
+        if not isinstance(key, str) or not key.isidentifier():
+            raise UserError(f"{where}a field of `state` cannot be called {key!r}")
+        kind, shape = kind if isinstance(kind, tuple | list) else (kind, None)
+        try:
+            dtype = np.dtype(kind)
+            if dtype.kind not in "bif" or dtype.itemsize > 8 or dtype == np.float16:
+                raise TypeError
+            fields.append((key, dtype) if shape is None else (key, dtype, shape))
+            np.dtype(fields[-1:])
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{where}`state` field '{key}' cannot be {kind!r}; use float64, int64, bool, or"
+                " one of them with a length, such as ('int64', 10)"
+            ) from None
+    return np.dtype(fields, align=True)
+
+
+def _functions(cls: type, where: str) -> dict[str, Callable]:
+    found: dict[str, Callable] = {}
+    for name, takes in FUNCTIONS.items():
+        function = plain_or_none(inspect.getattr_static(cls, name, None))
+        if function is None:
+            if name in REQUIRED:
+                raise UserError(f"{where}the class has no `def {name}({', '.join(takes)})`")
+            continue
+        if _arity(function) not in (len(takes), len(takes) + 1):
+            line = function.__code__.co_firstlineno
+            has = ", ".join(inspect.signature(function).parameters)
+            raise UserError(
+                f"{function.__code__.co_filename}:{line}: `{name}` must take"
+                f" ({', '.join(takes)}) and perhaps world, not ({has})"
+            )
+        found[name] = function
+    return found
+
+
+def check_reward(function: Any, where: str) -> None:
+    """A learning reward is a plain function of what is seen before and after the step."""
+    takes = "(before, action, after, reward, terminated)"
+    if plain_or_none(function) is None or _arity(function) != 5:
+        raise UserError(f"{where} must be a function of {takes}")
+
+
+def _arity(function: Callable) -> int:
+    return len(inspect.signature(function).parameters)
+
+
+def _world_value(key: str, value: Any, where: str) -> Any:
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "bif":
+        value = np.ascontiguousarray(value)
+        value.flags.writeable = False
+        return value
+    raise UserError(f"{where}`world` field '{key}' must be a number or an array, not {value!r}")
+
+
+# Adaptors for functions written without `world`.
+
+
+def _reset(state, rng):
+    raise NotImplementedError
+
+
+def _step(state, action, rng):
+    raise NotImplementedError
+
+
+def _observe(state, obs):
+    raise NotImplementedError
+
+
+def _truncated(state):
+    raise NotImplementedError
+
+
+def _score(state):
+    raise NotImplementedError
+
+
+def reset_without_world(state, rng, world):
+    _reset(state, rng)
+
+
+def step_without_world(state, action, rng, world):
+    return _step(state, action, rng)
+
+
+def observe_without_world(state, observation, world):
+    _observe(state, observation)
+
+
+def truncated_without_world(state, world):
+    return _truncated(state)
+
+
+def score_without_world(state, world):
+    return _score(state)
+
+
+_ADAPTORS = {
+    "reset": (loop.reset, reset_without_world, _reset),
+    "step": (loop.step, step_without_world, _step),
+    "observe": (loop.observe, observe_without_world, _observe),
+    "truncated": (loop.given_up, truncated_without_world, _truncated),
+    "score": (loop.score, score_without_world, _score),
+}

@@ -1,0 +1,23 @@
+"""The errors a user can mend: one clear line, exit code 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """What is wrong and what would work, in one line for the person at the keyboard."""
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'snake'?` where a known word is near, else the list of what there is."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; known: {', '.join(known)}" if known else ""
+
+
+def missing_extra(what: str, extra: str) -> UserError:
+    return UserError(f"{what} is not installed: pip install 'qlearn[{extra}]'")

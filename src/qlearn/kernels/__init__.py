@@ -1,0 +1,1 @@
+"""From plain Python functions to compiled modules: text, cache, build. Knows nothing of games."""
