@@ -118,9 +118,7 @@ class NumbaBatch(Batch):
         if seed is not None:
             self._seed(seed)
         begin = self.kernels.entries["begin_batch"]
-        self._split(
-            lambda low, high: begin(self.copies, self.observations, low, high, self.world)
-        )
+        self._split(lambda low, high: begin(self.copies, self.observations, low, high, self.world))
         return self.observations, self.info
 
     def step(self, actions: Any):
@@ -159,9 +157,7 @@ class NumbaBatch(Batch):
         """`steps` random steps of every copy inside the compiled loop; how many that were."""
         kernel = self.kernels.entries["rollout"]
         if self._players is None:
-            self._players = random_streams.streams(
-                self.seed, self.envs, random_streams.PLAYER
-            )
+            self._players = random_streams.streams(self.seed, self.envs, random_streams.PLAYER)
         fixed = (
             self.copies, self._players, self.observations, self.final_observations,
             self.rewards, self.terminated, self.truncated,

@@ -174,4 +174,3 @@ def _endless(step_reward: float, discount: float) -> float:
     if discount < 1.0:
         return step_reward / (1.0 - discount)
     return 0.0 if step_reward == 0.0 else float(np.inf if step_reward > 0.0 else -np.inf)
-

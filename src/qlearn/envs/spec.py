@@ -167,7 +167,9 @@ def from_class(
 
 def settle(defaults: Mapping[str, Any], chosen: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The options' values: defaults, overridden by what was chosen, each of its default's type."""
-    known = {key: value[0] if isinstance(value, tuple) else value for key, value in defaults.items()}
+    known = {
+        key: value[0] if isinstance(value, tuple) else value for key, value in defaults.items()
+    }
     known.setdefault("max_steps", None)
     for key, value in chosen.items():
         if key not in known:

@@ -145,7 +145,8 @@ def explained(error: Exception, kernels: Kernels) -> UserError:
 def _in_words(message: str) -> str:
     """What Numba means, for its commonest complaints."""
     if "NRT required" in message or re.search(
-        r"Function\(<(built-in function|function) (zeros|ones|empty|full|array|arange|copy)", message
+        r"Function\(<(built-in function|function) (zeros|ones|empty|full|array|arange|copy)",
+        message,
     ):
         return "allocates an array; declare it in `state` and fill it in place"
     if found := re.search(r"Record.*has no attribute '?(\w+)", message):
@@ -208,7 +209,8 @@ def _load(module_name: str, path: Path) -> types.ModuleType:
     if module_name in sys.modules:
         return sys.modules[module_name]
     spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:

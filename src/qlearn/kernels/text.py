@@ -275,9 +275,9 @@ def _without_place(node: ast.FunctionDef):
             yield from ast.walk(child)
         if isinstance(child, ast.FunctionDef) and child.returns is not None:
             yield from ast.walk(child.returns)
-        elif isinstance(child, ast.arg) and child.annotation is not None:
-            yield from ast.walk(child.annotation)
-        elif isinstance(child, ast.AnnAssign):
+        elif (isinstance(child, ast.arg) and child.annotation is not None) or isinstance(
+            child, ast.AnnAssign
+        ):
             yield from ast.walk(child.annotation)
 
 

@@ -88,9 +88,7 @@ class Grid:
         if world.classic and here >= HOLE:
             # The classic script visits a terminal state once more: its own reward is its value.
             return reward_of(here, world), True
-        to = neighbour(
-            state.cell, slipped(action, rng, world.slip), world.rows, world.columns
-        )
+        to = neighbour(state.cell, slipped(action, rng, world.slip), world.rows, world.columns)
         there = world.cells[to]
         if there != WALL:
             state.cell = to
