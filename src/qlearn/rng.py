@@ -80,6 +80,11 @@ def uniform(rng):
     return (high * 67108864 + low) / 9007199254740992.0
 
 
+def chance(rng, p):
+    """True with probability p, to 32 bits."""
+    return word(rng) < p * TWO_32
+
+
 def integers(rng, n):
     """An integer in 0 .. n-1, each exactly equally likely (Lemire's method); n below 2**31."""
     product = word(rng) * n

@@ -60,12 +60,20 @@ def begin(copy, observation, world):
     observe(copy.state, observation, world)
 
 
-def finish(copy, observation, world):
-    """Files the episode that has just ended and starts the next in the same step."""
+def file_episode(copy, observation, world):
+    """Files the figures of the episode that has just ended."""
     copy.episodes += 1
     copy.last_length = copy.elapsed
     copy.last_return = copy.shaped_return
     copy.last_score = final_score(copy, world)
+
+
+def finish(copy, observation, world):
+    """Files the episode and starts the next in the same step.
+
+    Bound to `file_episode`, a game stops at its end, to be looked at there.
+    """
+    file_episode(copy, observation, world)
     begin(copy, observation, world)
 
 

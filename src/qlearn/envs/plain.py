@@ -64,15 +64,42 @@ class PlainCopy:
         self.last_return = 0.0
         self.last_score = 0.0
 
+    def to_record(self, record: np.record) -> None:
+        """Writes the copy into a record of `Environment.copy_dtype`."""
+        for name, value in vars(self).items():
+            if name != "state":
+                record[name] = value
+        for name, value in self.state.as_dict().items():
+            record["state"][name] = value
+
+    def from_record(self, record: np.record) -> None:
+        """Takes everything back from such a record."""
+        for name, value in vars(self).items():
+            if name == "rng":
+                self.rng = record["rng"].tolist()
+            elif name != "state":
+                setattr(self, name, type(value)(record[name]))
+        for name, value in self.state.as_dict().items():
+            if isinstance(value, np.ndarray):
+                value[...] = record["state"][name]
+            else:
+                setattr(self.state, name, record["state"][name])
+
 
 class PlainGame:
-    """Copy `index` of seed `seed`, one step at a time, with nothing compiled."""
+    """Copy `index` of seed `seed`, one step at a time, with nothing compiled.
 
-    def __init__(self, environment: Environment, seed: int = 0, index: int = 0) -> None:
+    Without `autoreset` a game rests at its end, where its last position can be drawn.
+    """
+
+    def __init__(
+        self, environment: Environment, seed: int = 0, index: int = 0, autoreset: bool = True
+    ) -> None:
         self.environment = environment
         self.world = environment.world()
         self._begin = bound(loop.begin, environment.bind)
-        self._advance = bound(loop.advance, environment.bind)
+        bind = environment.bind if autoreset else environment.bind | {loop.finish: loop.file_episode}
+        self._advance = bound(loop.advance, bind)
         shape, dtype = environment.observation_shape, environment.observation_dtype
         self.observation = np.zeros(shape, dtype)
         self.final_observation = np.zeros(shape, dtype)

@@ -21,6 +21,7 @@ BUILTIN = {
     "cartpole": "qlearn.envs.builtin.cartpole:CartPole",
     "snake": "qlearn.envs.builtin.snake:Snake",
 }
+FORMS = ("FILE.txt (a map)", "gym:ID", "FILE.py:Name")
 # Gymnasium's own, where we have the same game compiled; env.native=false runs theirs.
 NATIVE_TWINS = {"CartPole-v1": "cartpole"}
 
@@ -48,8 +49,7 @@ def find(target: str, options: Mapping[str, Any] | None = None) -> spec.Environm
 
         return maps.load(Path(_absolute(target)), chosen, reward)
     raise UserError(
-        f"unknown environment '{target}'{closest(target, BUILTIN)};"
-        " or a map FILE.txt, gym:ID, FILE.py:Name"
+        f"unknown environment '{target}'{closest(target, (*BUILTIN, *FORMS))}"
     )
 
 

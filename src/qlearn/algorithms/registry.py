@@ -1,0 +1,75 @@
+"""Which algorithm, on which engine: names to learners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from importlib import import_module
+from typing import Any
+
+from qlearn.envs.spec import Environment, coerce
+from qlearn.errors import UserError, closest
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    config: str
+    engines: dict[str, str]
+    default_engine: str
+
+
+ALGORITHMS = {
+    "table": Algorithm(
+        config="qlearn.algorithms.table.config:TableConfig",
+        engines={
+            "dict": "qlearn.algorithms.table.sequential:DictLearner",
+            "numba": "qlearn.algorithms.table.sequential:NumbaLearner",
+        },
+        default_engine="numba",
+    ),
+}
+
+
+def choose(environment: Environment, algo: str, engine: str) -> tuple[str, str]:
+    """The names behind `auto`."""
+    if algo == "auto":
+        algo = "table"
+    if algo not in ALGORITHMS:
+        raise UserError(f"unknown algorithm '{algo}'{closest(algo, ALGORITHMS)}")
+    if engine == "auto":
+        engine = ALGORITHMS[algo].default_engine
+    engines = ALGORITHMS[algo].engines
+    if engine not in engines:
+        raise UserError(f"unknown engine '{engine}' for {algo}{closest(engine, engines)}")
+    return algo, engine
+
+
+def config_class(algo: str) -> type:
+    return _load(ALGORITHMS[algo].config)
+
+
+def configure(algo: str, settings: dict[str, Any]) -> Any:
+    """The algorithm's configuration with these settings; each wrong one is one clear line."""
+    cls = config_class(algo)
+    defaults = {field.name: field.default for field in fields(cls)}
+    values = {}
+    for key, value in settings.items():
+        if key not in defaults:
+            raise UserError(f"there is no setting '{key}' for {algo}{closest(key, defaults)}")
+        kind = cls.__annotations__[key]
+        if value is None and defaults[key] is None:
+            continue
+        if "str" in kind:  # numbers or words, such as schedules
+            values[key] = value
+        else:
+            default = 0.0 if defaults[key] is None else defaults[key]
+            values[key] = coerce(value, default, key)
+    return cls(**values)
+
+
+def make_learner(algo: str, engine: str, environment: Environment, config: Any, seed: int) -> Any:
+    return _load(ALGORITHMS[algo].engines[engine])(environment, config, seed)
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

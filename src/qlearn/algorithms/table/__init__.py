@@ -1,0 +1,1 @@
+"""Tabular Q-learning: one rule, several engines."""

@@ -1,0 +1,37 @@
+"""The settings of tabular Q-learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qlearn.errors import UserError, closest
+
+RULES = ("q", "sarsa", "expected_sarsa", "double")
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    lr: float | str = 0.5
+    """Learning rate (alpha): a number or a schedule such as visits:1@0.6."""
+    discount: float | None = None
+    """Discount (gamma); by default the environment's own."""
+    epsilon: float | str = 0.1
+    """Chance of a random action: a number or a schedule such as 1->0.05@0.5."""
+    rule: str = "q"
+    """q, sarsa, expected_sarsa or double (double Q-learning)."""
+    initial: float = 0.0
+    """Every entry's first value; above what can be earned, it is an optimistic start."""
+    random_starts: bool = False
+    """Episodes begin in any state that is not an end, where the environment can do so."""
+    round_to: int = -1
+    """Decimals kept at each update, as in the classic script (3); -1 keeps them all."""
+    steps: int = 200_000
+    """Environment steps of the whole training."""
+    episodes: int = 0
+    """Episodes of the whole training; 0 leaves the end to `steps`."""
+
+    def check(self) -> None:
+        if self.rule not in RULES:
+            raise UserError(f"unknown rule '{self.rule}'{closest(self.rule, RULES)}")
+        if self.discount is not None and not 0.0 <= self.discount <= 1.0:
+            raise UserError(f"discount must be between 0 and 1, not {self.discount:g}")

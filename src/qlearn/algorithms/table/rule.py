@@ -1,0 +1,154 @@
+"""Tabular Q-learning, top to bottom. Read this one first.
+
+The text knows nothing of how a table is kept: `table[state, action]` is an entry of a dict in the
+`dict` engine, where the interpreter runs it, and of an array in the `numba` engine, where it is
+compiled. Both learn the same numbers, bit for bit.
+
+Watkins, "Learning from delayed rewards" (1989); Rummery and Niranjan (1994) for SARSA; van
+Seijen et al. (2009) for expected SARSA; van Hasselt (2010) for double Q-learning.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from qlearn.envs.loop import advance
+from qlearn.rng import chance, integers
+from qlearn.schedules import VISITS, Schedule, value_at
+
+Q_LEARNING, SARSA, EXPECTED_SARSA, DOUBLE = 0, 1, 2, 3
+
+# Places in `counts`.
+STEPS, UPDATES, EPISODES, LOGGED = 0, 1, 2, 3
+
+
+class Plan(NamedTuple):
+    """The settings that the loop reads; what may change while training is set here."""
+
+    lr: Schedule
+    epsilon: Schedule
+    discount: float
+    rule: int
+    decimals: int
+    actions: int
+    max_steps: int
+
+
+def greedy(table, twin, state, plan):
+    """The best action; ties go to the lowest. Double Q-learning asks the sum of its tables."""
+    best = 0
+    highest = table[state, 0]
+    if plan.rule == DOUBLE:
+        highest += twin[state, 0]
+    for action in range(1, plan.actions):
+        value = table[state, action]
+        if plan.rule == DOUBLE:
+            value += twin[state, action]
+        if value > highest:
+            best = action
+            highest = value
+    return best
+
+
+def choose(table, twin, state, epsilon, plan, player):
+    """Epsilon-greedy."""
+    if chance(player, epsilon):
+        return integers(player, plan.actions)
+    return greedy(table, twin, state, plan)
+
+
+def highest_value(table, state, plan):
+    highest = table[state, 0]
+    for action in range(1, plan.actions):
+        highest = max(highest, table[state, action])
+    return highest
+
+
+def best_in(table, state, plan):
+    best = 0
+    for action in range(1, plan.actions):
+        if table[state, action] > table[state, best]:
+            best = action
+    return best
+
+
+def expected_value(table, state, epsilon, plan):
+    """What the epsilon-greedy policy earns from here, on average."""
+    total = 0.0
+    for action in range(plan.actions):
+        total += table[state, action]
+    return (1.0 - epsilon) * highest_value(table, state, plan) + epsilon * total / plan.actions
+
+
+def update(table, visits, state, action, td_target, plan, t):
+    """Moves one entry towards its target."""
+    when = t
+    if plan.lr.kind == VISITS:  # by visits of this entry
+        when = visits[state, action]
+        visits[state, action] = when + 1
+    lr = value_at(plan.lr, when)
+    value = table[state, action] + lr * (td_target - table[state, action])
+    if plan.decimals >= 0:
+        value = round(value, plan.decimals)
+    table[state, action] = value
+
+
+def learn(
+    copy, observation, final_observation, player, table, twin, visits, plan, counts, log,
+    action, steps, episodes, world,
+):  # fmt: skip
+    """Plays and learns until `steps` steps or `episodes` episodes are done in all.
+
+    An episode that is cut off (truncated) is no end of the world: its last state keeps its value.
+    SARSA chooses its next action before it learns from the last; `action` hands that choice from
+    call to call, -1 where there is none.
+    """
+    state = int(observation[0])
+    while counts[STEPS] < steps and counts[EPISODES] < episodes and counts[LOGGED] < len(log):
+        t = counts[STEPS]
+        epsilon = value_at(plan.epsilon, t)
+        if action < 0:
+            action = choose(table, twin, state, epsilon, plan, player)
+        reward, terminated, truncated = advance(
+            copy, action, observation, final_observation, plan.max_steps, world
+        )
+        ended = terminated or truncated
+        new_state = int(final_observation[0]) if ended else int(observation[0])
+
+        next_action = -1
+        td_target = reward
+        learned, other = table, twin
+        if plan.rule == DOUBLE and chance(player, 0.5):
+            learned, other = twin, table
+        if not terminated:
+            if plan.rule == Q_LEARNING:
+                value = highest_value(table, new_state, plan)
+            elif plan.rule == SARSA:
+                next_action = choose(table, twin, new_state, epsilon, plan, player)
+                value = table[new_state, next_action]
+            elif plan.rule == EXPECTED_SARSA:
+                value = expected_value(table, new_state, epsilon, plan)
+            else:
+                value = other[new_state, best_in(learned, new_state, plan)]
+            td_target += plan.discount * value
+        update(learned, visits, state, action, td_target, plan, t)
+
+        counts[STEPS] = t + 1
+        counts[UPDATES] += 1
+        state, action = new_state, next_action
+        if ended:
+            state, action = int(observation[0]), -1
+            counts[EPISODES] += 1
+            log[counts[LOGGED]] = copy.last_return
+            counts[LOGGED] += 1
+    return action
+
+
+def play(
+    copy, observation, final_observation, table, twin, plan, most_steps, world,
+):  # fmt: skip
+    """One greedy episode without learning; cut off after `most_steps`. Whether it was."""
+    while copy.episodes == 0 and copy.elapsed < most_steps:
+        action = greedy(table, twin, int(observation[0]), plan)
+        advance(copy, action, observation, final_observation, plan.max_steps, world)
+    return copy.episodes == 0

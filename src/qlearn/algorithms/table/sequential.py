@@ -1,0 +1,321 @@
+"""One agent, one step after the other: the dict reference and its compiled twin."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from qlearn import rng as random_streams
+from qlearn.algorithms.evaluation import Evaluation, from_episodes
+from qlearn.algorithms.table import rule
+from qlearn.algorithms.table.config import RULES, TableConfig
+from qlearn.envs import loop
+from qlearn.envs.plain import PlainCopy
+from qlearn.envs.spec import Environment
+from qlearn.errors import UserError
+from qlearn.kernels.bind import bound
+from qlearn.kernels.build import build
+from qlearn.schedules import bounds, parse
+
+LOG_LENGTH = 4096  # episodes that end between two looks from Python
+LARGEST_TABLE_MB = 8192
+
+
+class SequentialLearner:
+    """What both engines share: the plan, the counters, the state to save."""
+
+    algo = "table"
+    engine = ""
+    envs = 1
+
+    def __init__(self, environment: Environment, config: TableConfig, seed: int) -> None:
+        config.check()
+        self.states = states_of(environment)
+        self.environment, self.config, self.seed = environment, config, seed
+        self.plan = plan_of(environment, config)
+        self.action = -1
+        self.counts = np.zeros(4, np.int64)
+        self.log = np.zeros(LOG_LENGTH)
+        self.compile_seconds = 0.0
+        double = config.rule == "double"
+        by_visits = self.plan.lr.kind == rule.VISITS
+        self.shapes = {
+            "table": (self.states, environment.actions),
+            "twin": (self.states if double else 0, environment.actions),
+            "visits": (self.states if by_visits else 0, environment.actions),
+        }
+        check_size(sum(rows * columns for rows, columns in self.shapes.values()))
+        self._begin()
+
+    def _begin(self) -> None:
+        raise NotImplementedError
+
+    def _learn(self, steps: int, episodes: int) -> int:
+        raise NotImplementedError
+
+    def _play(self, seed: int, index: int, most_steps: int) -> tuple[float, int, bool]:
+        raise NotImplementedError
+
+    @property
+    def env_steps(self) -> int:
+        return int(self.counts[rule.STEPS])
+
+    @property
+    def updates(self) -> int:
+        return int(self.counts[rule.UPDATES])
+
+    @property
+    def episodes(self) -> int:
+        return int(self.counts[rule.EPISODES])
+
+    def advance(self, steps: int) -> np.ndarray:
+        """Learns until `steps` steps are done in all; the returns of the episodes that ended."""
+        most_episodes = self.config.episodes or 2**62
+        ended = []
+        while self.env_steps < steps and self.episodes < most_episodes:
+            self.counts[rule.LOGGED] = 0
+            self.action = self._learn(steps, most_episodes)
+            ended.append(self.log[: self.counts[rule.LOGGED]].copy())
+        return np.concatenate(ended) if ended else np.zeros(0)
+
+    @property
+    def finished(self) -> bool:
+        enough = self.config.episodes and self.episodes >= self.config.episodes
+        return bool(enough or self.env_steps >= self.config.steps)
+
+    def evaluate(self, episodes: int, seed: int, most_steps: int) -> Evaluation:
+        """Greedy episodes, without exploration and without learning."""
+        played = [self._play(seed, index, most_steps) for index in range(episodes)]
+        return from_episodes(
+            [score for score, _, _ in played],
+            [length for _, length, _ in played],
+            sum(cut for _, _, cut in played),
+        )
+
+    def policy(self) -> Callable[[np.ndarray], int]:
+        """The greedy action for what is observed."""
+        best = np.argmax(self.values(), axis=1)
+        return lambda observation: int(best[int(observation[0])])
+
+    def values(self) -> np.ndarray:
+        raise NotImplementedError
+
+    def figures(self) -> dict[str, Any]:
+        """What goes into the metrics beside the returns."""
+        t = self.env_steps
+        epsilon = rule.value_at(self.plan.epsilon, t)
+        return {"epsilon": epsilon} | (
+            {} if self.plan.lr.kind == rule.VISITS else {"lr": rule.value_at(self.plan.lr, t)}
+        )
+
+
+class DictLearner(SequentialLearner):
+    """The readable reference: Q in a dict, run by the interpreter."""
+
+    engine = "dict"
+
+    def _begin(self) -> None:
+        environment = self.environment
+        self._rule = bound(rule.learn, environment.bind)
+        self._episode = bound(rule.play, environment.bind)
+        self._start = bound(loop.begin, environment.bind)
+        self.world = environment.world()
+        initial = self.config.initial
+        self.table: dict = defaultdict(lambda: initial)
+        self.twin: dict = defaultdict(lambda: initial)
+        self.visits: dict = defaultdict(int)
+        self.copy = PlainCopy(environment, self.seed, 0)
+        self.player = random_streams.stream(self.seed, 0, random_streams.PLAYER)
+        self.observation, self.final = [0], [0]
+        self._start(self.copy, self.observation, self.world)
+
+    def _learn(self, steps: int, episodes: int) -> int:
+        counts, log = self.counts.tolist(), self.log.tolist()
+        action = self._rule(
+            self.copy, self.observation, self.final, self.player, self.table, self.twin,
+            self.visits, self.plan, counts, log, self.action, steps, episodes, self.world,
+        )  # fmt: skip
+        self.counts[:], self.log[:] = counts, log
+        return action
+
+    def _play(self, seed: int, index: int, most_steps: int) -> tuple[float, int, bool]:
+        copy = PlainCopy(self.environment, seed, index)
+        copy.rng = random_streams.stream(seed, index, random_streams.EVALUATION)
+        observation, final = [0], [0]
+        self._start(copy, observation, self.world)
+        cut = self._episode(
+            copy, observation, final, self.table, self.twin, self.plan, most_steps, self.world
+        )
+        return (copy.plain_return, copy.elapsed, True) if cut else (
+            copy.last_score, copy.last_length, False,
+        )  # fmt: skip
+
+    def values(self) -> np.ndarray:
+        """The table (states, actions); double Q-learning's is the mean of its two."""
+        arrays = self.get_state()
+        double = self.config.rule == "double"
+        return (arrays["table"] + arrays["twin"]) / 2 if double else arrays["table"]
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """The same arrays as the compiled twin's: each can go on where the other stopped."""
+        state = {
+            name: np.full(shape, 0 if name == "visits" else self.config.initial)
+            for name, shape in self.shapes.items()
+        }
+        state["visits"] = state["visits"].astype(np.int64)
+        for name, array in state.items():
+            for place, value in getattr(self, name).items():
+                if array.size:
+                    array[place] = value
+        record = np.zeros(1, self.environment.copy_dtype)
+        self.copy.to_record(record[0])
+        return state | {
+            "copies": record.view(np.uint8),
+            "players": np.array([self.player]),
+            "observations": np.array([self.observation]),
+            "counts": self.counts,
+            "action": np.array([self.action]),
+        }
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        for name in self.shapes:
+            target = getattr(self, name)
+            target.clear()
+            target.update((place, value.item()) for place, value in np.ndenumerate(state[name]))
+        self.copy.from_record(state["copies"].view(self.environment.copy_dtype)[0])
+        self.player[:] = state["players"][0].tolist()
+        self.observation[:] = state["observations"][0].tolist()
+        self.counts[:] = state["counts"]
+        self.action = int(state["action"][0])
+
+
+class NumbaLearner(SequentialLearner):
+    """The same text compiled, on arrays; bit for bit the same numbers."""
+
+    engine = "numba"
+
+    def _begin(self) -> None:
+        environment = self.environment
+        self.kernels = build(
+            f"table learning on {environment.name}",
+            (learn_one, play_one, loop.begin_batch),
+            environment.bind,
+            lines=[environment.world_line],
+        )
+        self.world = environment.world(self.kernels.module.World)
+        self.table = np.full(self.shapes["table"], self.config.initial)
+        self.twin = np.full(self.shapes["twin"], self.config.initial)
+        self.visits = np.zeros(self.shapes["visits"], np.int64)
+        self.copies = np.zeros(1, environment.copy_dtype)
+        self.copies["rng"] = random_streams.streams(self.seed, 1)
+        self.players = random_streams.streams(self.seed, 1, random_streams.PLAYER)
+        self.observations = np.zeros((1, 1), np.int64)
+        self.finals = np.zeros((1, 1), np.int64)
+        begin = (self.copies, self.observations, 0, 1, self.world)
+        self.kernels.prepare("begin_batch", *begin)
+        self.kernels.prepare("learn_one", *self._arguments(0, 0))
+        self.kernels.prepare("play_one", *self._play_arguments(self.copies, 0))
+        self.compile_seconds = self.kernels.compile_seconds
+        self.kernels.begin_batch(*begin)
+
+    def _arguments(self, steps: int, episodes: int) -> tuple:
+        return (
+            self.copies, self.observations, self.finals, self.players, self.table, self.twin,
+            self.visits, self.plan, self.counts, self.log, self.action, steps, episodes, self.world,
+        )  # fmt: skip
+
+    def _play_arguments(self, copies: np.ndarray, most_steps: int) -> tuple:
+        return (
+            copies, np.zeros((1, 1), np.int64), np.zeros((1, 1), np.int64), self.table, self.twin,
+            self.plan, most_steps, self.world,
+        )  # fmt: skip
+
+    def _learn(self, steps: int, episodes: int) -> int:
+        return self.kernels.learn_one(*self._arguments(steps, episodes))
+
+    def _play(self, seed: int, index: int, most_steps: int) -> tuple[float, int, bool]:
+        copies = np.zeros(1, self.environment.copy_dtype)
+        copies["rng"] = random_streams.streams(seed, 1, random_streams.EVALUATION, index)
+        cut = self.kernels.play_one(*self._play_arguments(copies, most_steps))
+        copy = copies[0]
+        return (float(copy.plain_return), int(copy.elapsed), True) if cut else (
+            float(copy.last_score), int(copy.last_length), False,
+        )  # fmt: skip
+
+    def values(self) -> np.ndarray:
+        """The table (states, actions); double Q-learning's is the mean of its two."""
+        return (self.table + self.twin) / 2 if self.config.rule == "double" else self.table
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        return {
+            "table": self.table,
+            "twin": self.twin,
+            "visits": self.visits,
+            "copies": self.copies.view(np.uint8),
+            "players": self.players,
+            "observations": self.observations,
+            "counts": self.counts,
+            "action": np.array([self.action]),
+        }
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        for name in ("table", "twin", "visits", "players", "observations", "counts"):
+            getattr(self, name)[...] = state[name]
+        self.copies.view(np.uint8)[...] = state["copies"]
+        self.action = int(state["action"][0])
+
+
+def learn_one(
+    copies, observations, finals, players, table, twin, visits, plan, counts, log,
+    action, steps, episodes, world,
+):  # fmt: skip
+    return rule.learn(
+        copies[0], observations[0], finals[0], players[0], table, twin, visits, plan, counts, log,
+        action, steps, episodes, world,
+    )  # fmt: skip
+
+
+def play_one(copies, observations, finals, table, twin, plan, most_steps, world):
+    loop.begin(copies[0], observations[0], world)
+    return rule.play(copies[0], observations[0], finals[0], table, twin, plan, most_steps, world)
+
+
+def plan_of(environment: Environment, config: TableConfig) -> rule.Plan:
+    budget = config.steps
+    lr, epsilon = parse(config.lr, budget, "lr"), parse(config.epsilon, budget, "epsilon")
+    for name, schedule, lowest in (("lr", lr, 0.0), ("epsilon", epsilon, 0.0)):
+        low, high = bounds(schedule)
+        if low < lowest or high > 1.0:
+            value = low if low < lowest else high
+            raise UserError(f"{name} must be between 0 and 1, not {value:g}")
+    return rule.Plan(
+        lr=lr,
+        epsilon=epsilon,
+        discount=environment.discount if config.discount is None else float(config.discount),
+        rule=RULES.index(config.rule),
+        decimals=int(config.round_to),
+        actions=environment.actions,
+        max_steps=environment.max_steps,
+    )
+
+
+def states_of(environment: Environment) -> int:
+    if not environment.discrete:
+        raise UserError(
+            f"{environment.name} shows {environment.observation_shape} real numbers; a table needs"
+            " discrete states: divide them into buckets with --set env.buckets=8 or use --algo pqn"
+        )
+    assert isinstance(environment.observation, int)
+    return environment.observation
+
+
+def check_size(entries: int) -> None:
+    megabytes = entries * 8 / 2**20
+    if megabytes > LARGEST_TABLE_MB:
+        raise UserError(
+            f"the table would have {entries:,} entries ({megabytes:,.0f} MB); fewer buckets or a"
+            " smaller environment fit"
+        )

@@ -1,0 +1,185 @@
+"""See an environment played in the terminal: a run's greedy policy, a random player, or you.
+
+`qlearn watch snake --terminal` lets you play with the arrow keys (q ends it); where there is no
+keyboard, or with --player random, chance plays. `qlearn watch RUN` plays what the run learned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qlearn.cli import options
+from qlearn.cli.console import Console
+from qlearn.cli.keyboard import Keyboard
+from qlearn.errors import UserError
+
+CLEAR = "\x1b[H\x1b[2J"
+MOST_STEPS = 10_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="RUN|ENV")
+    parser.add_argument("--terminal", action="store_true", help="draw in the terminal (default)")
+    parser.add_argument("--player", choices=("auto", "random", "keyboard"), default="auto")
+    parser.add_argument("--best", action="store_true", help="the best evaluation's, not the last")
+    parser.add_argument("--seed", type=options.seed, default=0)
+    parser.add_argument("--fps", type=options.positive, default=10.0, help="pictures a second")
+    parser.add_argument("--max-steps", type=options.whole(1), default=MOST_STEPS)
+    options.add_settings(parser, "environment options, env.KEY=VALUE")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
+    from qlearn.envs.plain import PlainGame
+
+    environment, policy = _target(arguments)
+    if not environment.compiled:
+        raise UserError(f"{environment.name} cannot be drawn in a terminal; built-ins, maps can")
+    game = PlainGame(environment, arguments.seed, autoreset=False)
+    screen = Screen(console, arguments.fps)
+    player = _player(arguments, policy, environment)
+    with player:
+        frames, score = _play(game, player, screen, arguments.max_steps)
+    return {"file": None, "frames": frames, "return": score}
+
+
+def show(report: dict[str, Any], console: Console) -> None:
+    console.out(f"{report['frames']} frames, score {report['return']:.6g}")
+
+
+def _target(arguments: argparse.Namespace) -> tuple[Any, Callable | None]:
+    """An environment to play oneself, or a run's environment with its greedy policy."""
+    from qlearn.envs.registry import BUILTIN, find
+
+    target = arguments.target
+    is_run = (Path(target) / "run.json").is_file()
+    if not is_run and (target in BUILTIN or ":" in target or target.endswith((".txt", ".py"))):
+        return find(target, options.environment_options(arguments.settings)), None
+    from qlearn.runs.run import load
+
+    try:
+        learner = load(target).learner(arguments.best)
+    except UserError as error:
+        raise UserError(f"{error} (nor an environment: {', '.join(BUILTIN)})") from None
+    return learner.environment, learner.policy()
+
+
+class Screen:
+    """Pictures over one another where a person watches, one after the other elsewhere."""
+
+    def __init__(self, console: Console, fps: float) -> None:
+        self.out = sys.stderr if console.json else sys.stdout
+        self.live = self.out.isatty()
+        self.quiet = console.quiet
+        self.seconds = 1.0 / fps
+
+    def show(self, picture: str, caption: str) -> None:
+        if not self.quiet:
+            self.out.write(f"{CLEAR if self.live else ''}{picture}\n{caption}\n\n")
+            self.out.flush()
+
+
+class Player:
+    """Chooses actions; None ends the game."""
+
+    def __enter__(self) -> Player:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def action(self, game: Any, screen: Screen) -> int | None:
+        raise NotImplementedError
+
+
+class PolicyPlayer(Player):
+    def __init__(self, policy: Callable[[Any], int]) -> None:
+        self.policy = policy
+
+    def action(self, game: Any, screen: Screen) -> int | None:
+        if screen.live:
+            time.sleep(screen.seconds)
+        return self.policy(game.observation)
+
+
+def random_policy(actions: int, seed: int) -> Callable[[Any], int]:
+    from qlearn import rng
+
+    stream = rng.stream(seed, 0, rng.PLAYER)
+    return lambda _: rng.integers(stream, actions)
+
+
+class KeyboardPlayer(Player):
+    """Arrow keys or digits. Boards of states wait for a key; other games go on without."""
+
+    def __init__(self, environment: Any) -> None:
+        self.names = environment.action_names
+        self.actions = environment.actions
+        self.waits = environment.discrete
+        self.last = 0
+        self.keyboard = Keyboard()
+
+    def __enter__(self) -> Player:
+        self.keyboard.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.keyboard.__exit__()
+
+    def action(self, game: Any, screen: Screen) -> int | None:
+        while True:
+            key = self.keyboard.key(screen.seconds)
+            if key == "quit":
+                return None
+            chosen = self.meaning(key)
+            if chosen is not None:
+                # A turn is made once; a direction is kept until another key is pressed.
+                self.last = 0 if "straight" in self.names else chosen
+                return chosen
+            if not self.waits:
+                return self.last
+
+    def meaning(self, key: str | None) -> int | None:
+        if key is None:
+            return None
+        if key.isdigit():
+            return int(key) if int(key) < self.actions else None
+        if key == "up" and "straight" in self.names:
+            key = "straight"
+        return self.names.index(key) if key in self.names else None
+
+
+def _player(arguments: argparse.Namespace, policy: Callable | None, environment: Any) -> Player:
+    if policy is not None:
+        return PolicyPlayer(policy)
+    here = sys.stdin is not None and sys.stdin.isatty()
+    if arguments.player == "keyboard" and not here:
+        raise UserError("there is no keyboard here; --player random plays by itself")
+    if arguments.player == "keyboard" or (arguments.player == "auto" and here):
+        return KeyboardPlayer(environment)
+    return PolicyPlayer(random_policy(environment.actions, arguments.seed))
+
+
+def _play(game: Any, player: Player, screen: Screen, most_steps: int) -> tuple[int, float]:
+    """One episode, drawn at every step; the number of pictures and the score."""
+    game.reset()
+    names = game.environment.action_names
+    screen.show(game.draw(), "start")
+    frames = 1
+    for _ in range(most_steps):
+        action = player.action(game, screen)
+        if action is None:
+            break
+        reward, terminated, truncated = game.step(action)
+        said = names[action] if names else f"action {action}"
+        if terminated or truncated:
+            how = "the end" if terminated else "time is up"
+            screen.show(game.draw(), f"{said}: reward {reward:g}, {how}")
+            return frames + 1, game.copy.last_score
+        screen.show(game.draw(), f"{said}: reward {reward:g}")
+        frames += 1
+    return frames, game.copy.plain_return

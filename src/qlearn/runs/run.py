@@ -1,0 +1,73 @@
+"""A finished or stopped run, as Python and the commands see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qlearn.algorithms import registry
+from qlearn.algorithms.evaluation import Evaluation
+from qlearn.envs.registry import find
+from qlearn.errors import UserError
+from qlearn.runs import checkpoint
+from qlearn.runs.folder import RunFolder, find_run
+
+
+class Run:
+    """`qlearn.train(...)` gives one; `qlearn.load("last")` finds one again."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self._learners: dict[bool, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.status})"
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def status(self) -> str:
+        return self.folder.status
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The JSON object of `qlearn train`; empty while the run is not finished."""
+        return self.folder.record.get("result", {})
+
+    def learner(self, best: bool = False) -> Any:
+        """The learner as it was saved last, or at its best evaluation."""
+        if best not in self._learners:
+            record = self.folder.record
+            place = self.path / "best" if best else self.path / "checkpoints" / "last"
+            if not checkpoint.exists(place):
+                raise UserError(f"{self.path.name} has no {place.name} checkpoint yet")
+            arrays, _ = checkpoint.load(place)
+            arrays.pop("returns", None)
+            learner = registry.make_learner(
+                record["algo"],
+                record["engine"],
+                find(record["env"], record["env_options"]),
+                registry.configure(record["algo"], record["config"]),
+                record["seed"],
+            )
+            try:
+                learner.set_state(arrays)
+            except (KeyError, ValueError) as error:
+                raise UserError(f"{place} does not fit its run.json: {error}") from None
+            self._learners[best] = learner
+        return self._learners[best]
+
+    def evaluate(
+        self, episodes: int = 100, *, best: bool = False, seed: int = 0, max_steps: int = 10_000
+    ) -> Evaluation:
+        """Greedy episodes on games that the training has not seen."""
+        if episodes < 1:
+            raise UserError(f"episodes must be at least 1, not {episodes}")
+        return self.learner(best).evaluate(episodes, seed, max_steps)
+
+
+def load(name: str | Path) -> Run:
+    """RUN: a folder, a name under the runs folder, or `last`."""
+    return Run(find_run(name))
