@@ -14,7 +14,7 @@ import enum
 import inspect
 import linecache
 import math
-import textwrap
+import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -72,8 +72,7 @@ class ModuleText:
         text, first_line = source_of(function)
         node = ast.parse(text).body[0]
         assert isinstance(node, ast.FunctionDef)
-        edits = [*self._edits(function, node), (node, name)]
-        body = _substitute(text, edits, node)
+        body = _substitute(text, [*self._edits(function, node), (_NameOf(node), name)], node)
         skipped = node.lineno - 1
         self._append(
             f"\n\n{decorator if decorator is not None else self.decorate(function)}\n",
@@ -116,22 +115,24 @@ class ModuleText:
 
     def _edits(self, function: types.FunctionType, node: ast.FunctionDef):
         """(node, replacement) for every global that the function mentions."""
-        local = _local_names(node)
-        inner_roots = {
-            id(n.value) for n in ast.walk(node) if isinstance(n, ast.Attribute)
-        }  # handled with the attribute they belong to
-        skip = {id(n) for n in _without_place(node)}
-        for child in ast.walk(node):
-            if id(child) in skip:
-                continue
+        for default, value in _defaults(function, node):
+            literal = literal_of(value)
+            if literal is None:
+                raise _at(function, default, _why_not("default", value))
+            yield default, literal
+        for child, local in _inside(ast.Module(node.body, []), _bound_names(node)):
             if isinstance(child, ast.Global | ast.Nonlocal):
                 raise _at(function, child, "changes a global; keep what changes in `state`")
+            if isinstance(child, ast.Import | ast.ImportFrom):
+                raise _at(function, child, "imports; do that at the top of the file")
+            if isinstance(child, ast.JoinedStr):
+                # Compiled code formats no text: a message shows the names of what it would show.
+                yield child, repr(ast.unparse(child)[2:-1])
             chain = _chain(child)
-            if not chain or chain[0] in local or id(child) in inner_roots:
-                continue
-            if isinstance(child, ast.Name) and not isinstance(child.ctx, ast.Load):
-                continue
-            yield from self._resolve(function, child, chain)
+            if chain and chain[0] not in local:
+                if not isinstance(getattr(child, "ctx", None), ast.Load):
+                    raise _at(function, child, f"changes {'.'.join(chain)}; keep it in `state`")
+                yield from self._resolve(function, child, chain)
 
     def _resolve(self, function: types.FunctionType, child: ast.AST, chain: list[str]):
         value, found = _lookup(function, chain[0])
@@ -142,15 +143,17 @@ class ModuleText:
             nodes.append(nodes[-1].value)
         nodes.reverse()  # the bare name first, the whole chain last
         used = 1
-        while used < len(chain) and isinstance(value, types.ModuleType | type):
-            if _is_library(value):
-                break
+        while used < len(chain) and _has_constants(value):
             if not hasattr(value, chain[used]):
                 raise _at(function, child, f"uses '{'.'.join(chain)}', which does not exist")
             value = getattr(value, chain[used])
             used += 1
-        replacement = self._express(function, child, ".".join(chain[:used]), value)
-        if replacement != ".".join(chain[:used]):
+        name = ".".join(chain[:used])
+        if _draws(value) or (_is_library(value) and chain[used : used + 1] == ["random"]):
+            dotted = ".".join(chain)
+            raise _at(function, child, f"draws from '{dotted}'; draw from `rng` with qlearn.rng")
+        replacement = self._express(function, child, name, value)
+        if replacement != name:
             yield nodes[used - 1], replacement
 
     def _express(self, function: types.FunctionType, child: ast.AST, name: str, value: Any) -> str:
@@ -167,8 +170,10 @@ class ModuleText:
             if plain_or_none(value) is not None:
                 return self.add(value)
             home = getattr(value, "__module__", None) or type(value).__module__
-            if home.split(".")[0] == "numpy" and hasattr(value, "__name__"):
-                return f"numpy.{value.__name__}"
+            own = getattr(value, "__name__", "")
+            if home.split(".")[0] == "numpy" and own:
+                known = getattr(sys.modules.get(home), own, None) is value
+                return f"{home if known else 'numpy'}.{own}"
         literal = literal_of(value)
         if literal is None:
             raise _at(function, child, _why_not(name, value))
@@ -186,14 +191,21 @@ def plain(function: Callable) -> types.FunctionType:
 
 
 def plain_or_none(function: Any) -> types.FunctionType | None:
-    """The plain function behind a dispatcher, a static method or itself."""
+    """The plain function behind a dispatcher or a static method, or itself; no bound method."""
     function = getattr(function, "py_func", function)
-    function = getattr(function, "__func__", function)
+    if isinstance(function, staticmethod):
+        function = function.__func__
     return function if isinstance(function, types.FunctionType) else None
 
 
 def source_of(function: types.FunctionType) -> tuple[str, int]:
     """A function's dedented text and the number of its first line."""
+    if hasattr(function, "__wrapped__"):
+        raise UserError(
+            f"{function.__wrapped__.__code__.co_filename}:"
+            f"{function.__wrapped__.__code__.co_firstlineno}: a decorator has put another function"
+            f" in the place of '{function.__qualname__}', which cannot be compiled"
+        )
     linecache.checkcache(function.__code__.co_filename)
     try:
         lines, first = inspect.getsourcelines(function)
@@ -201,10 +213,12 @@ def source_of(function: types.FunctionType) -> tuple[str, int]:
         raise UserError(
             f"the text of '{function.__qualname__}' is not to be found; put it in a file"
         ) from None
-    text = textwrap.dedent("".join(lines))
+    # By the first line's indentation alone: comments and long strings may stand further left.
+    indentation = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
+    text = "".join(line.removeprefix(indentation) for line in lines)
     if not text.endswith("\n"):
         text += "\n"
-    if not text.lstrip().startswith(("def ", "@")):
+    if not text.startswith(("def ", "@")):
         raise UserError(f"'{function.__qualname__}' must be written with `def`")
     return text, first
 
@@ -218,16 +232,19 @@ def literal_of(value: Any) -> str | None:
     if value is None or isinstance(value, bool | int | str):
         return repr(value)
     if isinstance(value, np.generic):
-        return f"numpy.{value.dtype.name}({value.item()!r})"
+        if value.dtype.kind not in "biuf":
+            return None
+        return f"numpy.{value.dtype.type.__name__}({literal_of(value.item())})"
     if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else f"float('{value}')"
+        return repr(float(value)) if math.isfinite(value) else f"float('{value}')"
     if isinstance(value, tuple):
         parts = [literal_of(part) for part in value]
         if any(part is None for part in parts):
             return None
         return "(" + "".join(f"{part}, " for part in parts) + ")"
     if isinstance(value, np.ndarray) and value.size <= LARGEST_ARRAY and value.dtype.kind in "biuf":
-        return f"numpy.array({value.tolist()!r}, dtype=numpy.{value.dtype.name})"
+        numbers = repr(value.tolist()).replace("nan", "numpy.nan").replace("inf", "numpy.inf")
+        return f"numpy.array({numbers}, dtype=numpy.{value.dtype.type.__name__})"
     return None
 
 
@@ -268,29 +285,68 @@ def _chain(node: ast.AST) -> list[str]:
     return [node.id, *reversed(parts)]
 
 
-def _without_place(node: ast.FunctionDef):
-    """Annotations are not evaluated; what is inside an f-string has no true column in 3.11."""
-    for child in ast.walk(node):
-        if isinstance(child, ast.JoinedStr):
-            yield from ast.walk(child)
-        if isinstance(child, ast.FunctionDef) and child.returns is not None:
-            yield from ast.walk(child.returns)
-        elif (isinstance(child, ast.arg) and child.annotation is not None) or isinstance(
-            child, ast.AnnAssign
-        ):
-            yield from ast.walk(child.annotation)
+def _has_constants(value: Any) -> bool:
+    """Whether `value.name` is looked up now; what is left is the compiler's."""
+    named_tuple = isinstance(value, tuple) and hasattr(value, "_fields")
+    return named_tuple or (
+        isinstance(value, types.ModuleType | type | enum.Enum) and not _is_library(value)
+    )
 
 
-def _local_names(node: ast.FunctionDef) -> set[str]:
+def _draws(value: Any) -> bool:
+    """Whether it is a random generator other than a copy's own stream."""
+    home = type(getattr(value, "__self__", None)).__module__
+    return home == "random" or home.startswith("numpy.random")
+
+
+@dataclass
+class _NameOf:
+    """The place of a function's own name, after its `def`."""
+
+    node: ast.FunctionDef
+
+
+_SCOPES = (
+    ast.FunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
+)  # fmt: skip
+
+
+def _inside(node: ast.AST, local: frozenset[str]):
+    """(node, the names that are local there) for all that is run, dotted chains whole."""
+    if isinstance(node, _SCOPES):
+        local |= _bound_names(node)
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns"):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield child, local
+                if not _chain(child) and not isinstance(child, ast.JoinedStr):
+                    yield from _inside(child, local)
+
+
+def _bound_names(scope: ast.AST) -> frozenset[str]:
+    """The parameters and variables of a scope, those of scopes inside it left out."""
     names: set[str] = set()
-    for child in ast.walk(node):
+    children = list(ast.iter_child_nodes(scope))
+    for child in children:
         if isinstance(child, ast.arg):
             names.add(child.arg)
-        elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store | ast.Del):
+        elif isinstance(child, ast.Name) and not isinstance(child.ctx, ast.Load):
             names.add(child.id)
-        elif isinstance(child, ast.FunctionDef) and child is not node:
-            names.add(child.name)
-    return names
+        elif isinstance(child, ast.FunctionDef | ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+            names.add(child.name or "")
+        if not isinstance(child, _SCOPES):
+            children += ast.iter_child_nodes(child)
+    return frozenset(names)
+
+
+def _defaults(function: types.FunctionType, node: ast.FunctionDef):
+    """(node, value) for the default values of a function's own parameters."""
+    yield from zip(node.args.defaults, function.__defaults__ or (), strict=False)
+    for parameter, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+        if default is not None:
+            yield default, (function.__kwdefaults__ or {})[parameter.arg]
 
 
 def _lookup(function: types.FunctionType, name: str) -> tuple[Any, bool]:
@@ -309,15 +365,23 @@ def _lookup(function: types.FunctionType, name: str) -> tuple[Any, bool]:
 
 def _substitute(text: str, edits, node: ast.FunctionDef) -> str:
     """The text from `def` on, with nodes replaced in place, line structure kept."""
-    lines = [line.encode() for line in text.splitlines(keepends=True)]  # columns count bytes
+    lines = [f"{line}\n".encode() for line in text.split("\n")[:-1]]  # columns count bytes
     places = []
     for target, replacement in edits:
-        if target is node:  # the function's own name, after `def `
-            start = node.col_offset + len("def ")
-            places.append((node.lineno, start, start + len(node.name.encode()), replacement))
+        if isinstance(target, _NameOf):
+            name = node.name.encode()
+            start = lines[node.lineno - 1].index(name, node.col_offset + len("def "))
+            places.append((node.lineno, start, node.lineno, start + len(name), replacement))
         else:
-            places.append((target.lineno, target.col_offset, target.end_col_offset, replacement))
-    for line, start, end, replacement in sorted(places, reverse=True):
-        row = lines[line - 1]
-        lines[line - 1] = row[:start] + replacement.encode() + row[end:]
+            places.append((
+                target.lineno, target.col_offset, target.end_lineno, target.end_col_offset,
+                replacement,
+            ))  # fmt: skip
+    for line, start, last, end, replacement in sorted(places, reverse=True):
+        rest = lines[last - 1][end:]
+        lines[line - 1] = lines[line - 1][:start] + replacement.encode()
+        for gone in range(line, last):  # what spanned lines still does, in brackets or after \\
+            lines[gone - 1] += b" \\\n"
+            lines[gone] = b""
+        lines[last - 1] += rest
     return b"".join(lines[node.lineno - 1 :]).decode()
