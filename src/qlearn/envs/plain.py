@@ -13,11 +13,18 @@ from qlearn.kernels.bind import bound
 
 
 class PlainArray(np.ndarray):
-    """An array whose elements come out as Python numbers, so that int16 + 1 is what it is in C."""
+    """An array whose elements come out as Python numbers.
+
+    Compiled, int16 + 1 is int64 and float32 * 0.1 is float64; NumPy's own scalars stay narrow.
+    """
 
     def __getitem__(self, index: Any) -> Any:
         value = super().__getitem__(index)
         return value.item() if isinstance(value, np.generic) else value
+
+
+def _plain(value: Any) -> Any:
+    return value.view(PlainArray) if isinstance(value, np.ndarray) else value
 
 
 class PlainState:
@@ -96,13 +103,16 @@ class PlainGame:
         self, environment: Environment, seed: int = 0, index: int = 0, autoreset: bool = True
     ) -> None:
         self.environment = environment
-        self.world = environment.world()
+        world: Any = environment.world()
+        self.world = world._make(map(_plain, world))
         self._begin = bound(loop.begin, environment.bind)
-        bind = environment.bind if autoreset else environment.bind | {loop.finish: loop.file_episode}
+        bind = (
+            environment.bind if autoreset else environment.bind | {loop.finish: loop.file_episode}
+        )
         self._advance = bound(loop.advance, bind)
         shape, dtype = environment.observation_shape, environment.observation_dtype
-        self.observation = np.zeros(shape, dtype)
-        self.final_observation = np.zeros(shape, dtype)
+        self.observation: np.ndarray = np.zeros(shape, dtype)
+        self.final_observation: np.ndarray = np.zeros(shape, dtype)
         self.reseed(seed, index)
 
     def reseed(self, seed: int, index: int = 0) -> None:
@@ -110,7 +120,7 @@ class PlainGame:
         self.copy = PlainCopy(self.environment, seed, index)
 
     def reset(self) -> np.ndarray:
-        self._begin(self.copy, self.observation, self.world)
+        self._begin(self.copy, _plain(self.observation), self.world)
         return self.observation
 
     def step(self, action: int) -> tuple[float, bool, bool]:
@@ -118,8 +128,8 @@ class PlainGame:
         reward, terminated, truncated = self._advance(
             self.copy,
             action,
-            self.observation,
-            self.final_observation,
+            _plain(self.observation),
+            _plain(self.final_observation),
             self.environment.max_steps,
             self.world,
         )
