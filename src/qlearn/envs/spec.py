@@ -172,6 +172,8 @@ def settle(defaults: Mapping[str, Any], chosen: Mapping[str, Any], where: str) -
     }
     known.setdefault("max_steps", None)
     for key, value in chosen.items():
+        if key == "reward" and key not in known:
+            raise UserError(f"{where}env.reward must name a function, FILE.py:function")
         if key not in known:
             raise UserError(f"{where}there is no option env.{key}{closest(key, known)}")
         known[key] = coerce(value, defaults.get(key), f"{where}env.{key}")
@@ -183,9 +185,10 @@ def settle(defaults: Mapping[str, Any], chosen: Mapping[str, Any], where: str) -
 def coerce(value: Any, default: Any, where: str) -> Any:
     """`value`, perhaps text from a command line, as a value of its default's type."""
     if isinstance(default, tuple):  # the values that are possible, the first by default
-        if value not in default:
-            raise UserError(f"{where} must be one of {', '.join(default)}, not {value!r}")
-        return value
+        for choice in default:
+            if str(choice) == str(value):
+                return choice
+        raise UserError(f"{where} must be one of {', '.join(map(str, default))}, not {value!r}")
     try:
         if isinstance(default, bool):
             return _as_bool(value)
@@ -277,14 +280,16 @@ def _state(declared: Any, where: str) -> np.dtype:
 def _functions(cls: type, where: str) -> dict[str, Callable]:
     found: dict[str, Callable] = {}
     for name, takes in FUNCTIONS.items():
-        function = plain_or_none(inspect.getattr_static(cls, name, None))
+        declared = inspect.getattr_static(cls, name, None)
+        function = plain_or_none(getattr(declared, "__func__", declared))
         if function is None:
-            if name in REQUIRED:
+            if declared is not None or name in REQUIRED:
                 raise UserError(f"{where}the class has no `def {name}({', '.join(takes)})`")
             continue
-        if _arity(function) not in (len(takes), len(takes) + 1):
+        parameters = list(inspect.signature(function).parameters)
+        if parameters[:1] in (["self"], ["cls"]) or len(parameters) - len(takes) not in (0, 1):
             line = function.__code__.co_firstlineno
-            has = ", ".join(inspect.signature(function).parameters)
+            has = ", ".join(parameters)
             raise UserError(
                 f"{function.__code__.co_filename}:{line}: `{name}` must take"
                 f" ({', '.join(takes)}) and perhaps world, not ({has})"
@@ -305,10 +310,12 @@ def _arity(function: Callable) -> int:
 
 
 def _world_value(key: str, value: Any, where: str) -> Any:
+    if isinstance(value, np.number | np.bool_):
+        value = value.item()
     if isinstance(value, bool | int | float):
         return value
     if isinstance(value, np.ndarray) and value.dtype.kind in "bif":
-        value = np.ascontiguousarray(value)
+        value = np.array(value, order="C")  # ours: the user's own stays writable
         value.flags.writeable = False
         return value
     raise UserError(f"{where}`world` field '{key}' must be a number or an array, not {value!r}")
