@@ -48,7 +48,7 @@ class RunFolder:
             "started_ns": time.time_ns(),
             "pid": os.getpid(),
             "versions": _versions(),
-            "processor": _processor(),
+            "processor": processor(),
             **record,
         }
         folder.save()
@@ -165,7 +165,7 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _processor() -> dict[str, Any]:
+def processor() -> dict[str, Any]:
     name = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
