@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import shutil
@@ -21,22 +22,27 @@ def folder() -> Path:
 
     Numba keeps machine code and pickles there, so whoever can write to it can run code as us.
     """
-    if chosen := os.environ.get("QLEARN_CACHE"):
-        path = Path(chosen)
-    elif sys.platform == "win32":
-        path = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "qlearn"
-    elif sys.platform == "darwin":
-        path = Path.home() / "Library" / "Caches" / "qlearn"
-    else:
-        path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qlearn"
     try:
+        path = _chosen()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(path, os.W_OK):
             raise PermissionError
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: this user has no home
         return _temporary()
     _refuse_shared(path)
     return path
+
+
+def _chosen() -> Path:
+    if chosen := os.environ.get("QLEARN_CACHE"):
+        return Path(chosen).expanduser().absolute()
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "qlearn"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "qlearn"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "qlearn"
 
 
 _temporary_folder: Path | None = None
@@ -47,6 +53,7 @@ def _temporary() -> Path:
     global _temporary_folder
     if _temporary_folder is None:
         _temporary_folder = Path(tempfile.mkdtemp(prefix="qlearn-"))
+        atexit.register(shutil.rmtree, _temporary_folder, ignore_errors=True)
     return _temporary_folder
 
 
@@ -68,6 +75,7 @@ def store(name: str, files: dict[str, str]) -> Path:
     """The folder `name` under kernels/ with these files, written whole or not at all."""
     kernels = folder() / "kernels"
     kernels.mkdir(mode=0o700, exist_ok=True)
+    _refuse_shared(kernels)
     home = kernels / name
     if not home.exists():
         _forget_old(kernels)
