@@ -49,6 +49,7 @@ class Environment:
     discount: float = 0.99
     notes: tuple[str, ...] = ()
     draw: Callable | None = None
+    model: Callable | None = None  # world -> envs.model.Model, where the dynamics are known
     action_names: tuple[str, ...] = ()
     reward: Callable | None = None  # the user's own, of env.reward
     target: str = ""  # what find() was asked for
@@ -158,6 +159,7 @@ def from_class(
         discount=float(declared.get("discount", 0.99)),
         notes=tuple(declared.get("notes", ())),
         draw=getattr(cls, "draw", None),
+        model=getattr(cls, "model", None),
         action_names=tuple(declared.get("action_names", ())),
         reward=reward,
         target=target or name,

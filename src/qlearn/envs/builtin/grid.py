@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from qlearn.envs.model import Model
 from qlearn.errors import UserError
-from qlearn.rng import uniform
+from qlearn.rng import integers, uniform
 
 FREE, WALL, HOLE, GOAL = 0, 1, 2, 3
 UP, DOWN, LEFT, RIGHT = 0, 1, 2, 3  # the classic script's order
@@ -55,6 +56,7 @@ class Grid:
         "step_reward": -1.0,
         "goal_reward": 1.0,
         "hole_reward": -5.0,
+        "random_start": False,
         "max_steps": 0,
     }
     board = CLASSIC_BOARD
@@ -81,6 +83,10 @@ class Grid:
     @staticmethod
     def reset(state, rng, world):
         state.cell = world.start
+        if world.random_start:
+            state.cell = integers(rng, world.rows * world.columns)
+            while world.cells[state.cell] != FREE:
+                state.cell = integers(rng, world.rows * world.columns)
 
     @staticmethod
     def step(state, action, rng, world):
@@ -103,6 +109,10 @@ class Grid:
         obs[0] = state.cell
 
     @staticmethod
+    def model(world):
+        return model_of_board(world)
+
+    @staticmethod
     def draw(state, world):
         marks = np.array(list(".#OG"))[world.cells]
         marks[world.start] = "S"
@@ -115,3 +125,41 @@ def read_board(lines):
     cells = np.array([[".#OG".find("." if mark == "S" else mark) for mark in row] for row in lines])
     start = [k for k, mark in enumerate("".join(lines)) if mark == "S"]
     return cells.astype(np.int8), start[0]
+
+
+def model_of_board(world):
+    """The board's exact dynamics; the readable `Grid.step` is what it is tested against."""
+    cells = world.cells
+    count = cells.size
+    here = np.arange(count)
+    row, column = here // world.columns, here % world.columns
+    doors = np.stack(
+        [
+            np.where(row > 0, here - world.columns, here),
+            np.where(row < world.rows - 1, here + world.columns, here),
+            np.where(column > 0, here - 1, here),
+            np.where(column < world.columns - 1, here + 1, here),
+        ],
+        axis=1,
+    )
+    doors = np.where(cells[doors] == WALL, here[:, None], doors)
+    if world.slip > 0.0:
+        sides = np.array([[2, 3], [2, 3], [0, 1], [0, 1]])
+        ways = np.concatenate([np.arange(4)[:, None], sides], axis=1)
+        chances = np.array([1.0 - world.slip, world.slip / 2, world.slip / 2])
+    else:
+        ways, chances = np.arange(4)[:, None], np.array([1.0])
+    to = doors[:, ways]
+    worth = np.array([world.step_reward, world.step_reward, world.hole_reward, world.goal_reward])
+    chance = np.broadcast_to(chances, to.shape)
+    start = np.zeros(count)
+    start[world.start] = 1.0
+    if world.random_start:
+        start = (cells == FREE) / np.count_nonzero(cells == FREE)
+    is_end = cells >= HOLE
+    if world.classic:
+        reward = np.broadcast_to(worth[cells][:, None, None], to.shape)
+        ended = np.broadcast_to(is_end[:, None, None], to.shape)
+    else:
+        reward, ended = worth[cells[to]], is_end[to]
+    return Model(to, chance, reward, ended, start)

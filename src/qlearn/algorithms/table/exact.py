@@ -1,0 +1,129 @@
+"""The optimum that every engine is held to: value iteration, and exact policy evaluation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qlearn.envs.model import Model
+from qlearn.kernels.build import build
+
+TOLERANCE = 1e-10
+MOST_SWEEPS = 1_000_000
+OPTIMAL_WITHIN = 0.01  # of the optimum's own size
+PLAIN_STATES = 64  # up to this size the interpreter is faster than loading a kernel
+
+
+class Optimum(NamedTuple):
+    values: np.ndarray  # V*, (states,)
+    table: np.ndarray  # Q*, (states, actions)
+
+
+class Verdict(NamedTuple):
+    """How a learned table compares with the optimum."""
+
+    policy_optimal: bool
+    max_error_to_optimum: float
+    policy_value: float
+    optimum: float
+
+
+def sweep(to, chance, reward, ended, discount, values, forwards):
+    """One Gauss-Seidel sweep of Bellman's optimality equation; the largest change."""
+    states, actions, outcomes = to.shape
+    largest = 0.0
+    for k in range(states):
+        state = k if forwards else states - 1 - k
+        best = -np.inf
+        for action in range(actions):
+            value = 0.0
+            for outcome in range(outcomes):
+                future = 0.0
+                if not ended[state, action, outcome]:
+                    future = discount * values[to[state, action, outcome]]
+                value += chance[state, action, outcome] * (
+                    reward[state, action, outcome] + future
+                )
+            best = max(best, value)
+        largest = max(largest, abs(best - values[state]))
+        values[state] = best
+    return largest
+
+
+def solve(model: Model, discount: float) -> Optimum:
+    """The optimal values, by sweeps in both directions until nothing changes."""
+    values = np.zeros(model.states)
+    arrays = (
+        np.ascontiguousarray(model.to),
+        np.ascontiguousarray(model.chance),
+        np.ascontiguousarray(model.reward, np.float64),
+        np.ascontiguousarray(model.ended),
+    )
+    run = sweep
+    if model.states > PLAIN_STATES:
+        kernels = build("value iteration", [sweep], {})
+        kernels.prepare("sweep", *arrays, discount, values, True)
+        run = kernels.sweep
+    for k in range(MOST_SWEEPS):
+        if run(*arrays, discount, values, k % 2 == 0) <= TOLERANCE * (1.0 - min(discount, 0.9)):
+            break
+    return Optimum(values, action_values(model, discount, values))
+
+
+def action_values(model: Model, discount: float, values: np.ndarray) -> np.ndarray:
+    future = np.where(model.ended, 0.0, discount * values[model.to])
+    return np.sum(model.chance * (model.reward + future), axis=2)
+
+
+def evaluate(model: Model, discount: float, policy: np.ndarray) -> np.ndarray:
+    """The exact values of a deterministic policy in the states it can reach; nan elsewhere."""
+    from scipy.sparse import coo_matrix, identity
+    from scipy.sparse.linalg import spsolve
+
+    reached = reachable(model, policy)
+    number = np.full(model.states, -1)
+    number[reached] = np.arange(reached.size)
+    to, chance = model.to[reached, policy[reached]], model.chance[reached, policy[reached]]
+    reward, ended = model.reward[reached, policy[reached]], model.ended[reached, policy[reached]]
+    rows = np.broadcast_to(np.arange(reached.size)[:, None], to.shape)
+    on = (~ended) & (chance > 0.0)
+    moves = coo_matrix(
+        (chance[on], (rows[on], number[to[on]])), shape=(reached.size, reached.size)
+    ).tocsc()
+    values = np.full(model.states, np.nan)
+    earned = np.sum(chance * reward, axis=1)
+    values[reached] = spsolve(identity(reached.size, format="csc") - discount * moves, earned)
+    return values
+
+
+def reachable(model: Model, policy: np.ndarray) -> np.ndarray:
+    """The states a policy can come to from the start, in ascending order."""
+    seen = model.start > 0.0
+    frontier = np.flatnonzero(seen)
+    while frontier.size:
+        to = model.to[frontier, policy[frontier]]
+        on = ~model.ended[frontier, policy[frontier]] & (
+            model.chance[frontier, policy[frontier]] > 0.0
+        )
+        found = np.unique(to[on])
+        frontier = found[~seen[found]]
+        seen[frontier] = True
+    return np.flatnonzero(seen)
+
+
+def judge(model: Model, discount: float, table: np.ndarray, optimum: Optimum) -> Verdict:
+    """CONTRACT's policy_optimal and max_error_to_optimum of a learned table."""
+    policy = np.argmax(table, axis=1)
+    values = evaluate(model, discount, policy)
+    reached = reachable(model, policy)
+    begins = model.start > 0.0
+    earned = float(model.start[begins] @ values[begins])
+    best = float(model.start[begins] @ optimum.values[begins])
+    error = np.abs(table.max(axis=1)[reached] - optimum.values[reached])
+    return Verdict(
+        bool(earned >= best - OPTIMAL_WITHIN * max(abs(best), 1e-9)),
+        float(error.max()),
+        earned,
+        best,
+    )
