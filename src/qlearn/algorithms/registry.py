@@ -23,6 +23,9 @@ ALGORITHMS = {
         engines={
             "dict": "qlearn.algorithms.table.sequential:DictLearner",
             "numba": "qlearn.algorithms.table.sequential:NumbaLearner",
+            "numpy": "qlearn.algorithms.table.batched:numpy_learner",
+            "torch": "qlearn.algorithms.table.batched:torch_learner",
+            "cupy": "qlearn.algorithms.table.batched:cupy_learner",
         },
         default_engine="numba",
     ),

@@ -21,17 +21,21 @@ class TableConfig:
     """q, sarsa, expected_sarsa or double (double Q-learning)."""
     initial: float = 0.0
     """Every entry's first value; above what can be earned, it is an optimistic start."""
-    random_starts: bool = False
-    """Episodes begin in any state that is not an end, where the environment can do so."""
     round_to: int = -1
     """Decimals kept at each update, as in the classic script (3); -1 keeps them all."""
     steps: int = 200_000
     """Environment steps of the whole training."""
     episodes: int = 0
     """Episodes of the whole training; 0 leaves the end to `steps`."""
+    envs: int = 64
+    """Copies that share the table on the batched engines; dict and numba play one."""
+    device: str = "cpu"
+    """Where the torch engine keeps its table: cpu or cuda."""
 
     def check(self) -> None:
         if self.rule not in RULES:
             raise UserError(f"unknown rule '{self.rule}'{closest(self.rule, RULES)}")
+        if self.envs < 1:
+            raise UserError(f"envs must be at least 1, not {self.envs}")
         if self.discount is not None and not 0.0 <= self.discount <= 1.0:
             raise UserError(f"discount must be between 0 and 1, not {self.discount:g}")

@@ -42,9 +42,7 @@ def sweep(to, chance, reward, ended, discount, values, forwards):
                 future = 0.0
                 if not ended[state, action, outcome]:
                     future = discount * values[to[state, action, outcome]]
-                value += chance[state, action, outcome] * (
-                    reward[state, action, outcome] + future
-                )
+                value += chance[state, action, outcome] * (reward[state, action, outcome] + future)
             best = max(best, value)
         largest = max(largest, abs(best - values[state]))
         values[state] = best

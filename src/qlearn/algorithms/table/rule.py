@@ -144,11 +144,9 @@ def learn(
     return action
 
 
-def play(
-    copy, observation, final_observation, table, twin, plan, most_steps, world,
-):  # fmt: skip
-    """One greedy episode without learning; cut off after `most_steps`. Whether it was."""
-    while copy.episodes == 0 and copy.elapsed < most_steps:
-        action = greedy(table, twin, int(observation[0]), plan)
-        advance(copy, action, observation, final_observation, plan.max_steps, world)
-    return copy.episodes == 0
+def figures(plan: Plan, t: int) -> dict[str, float]:
+    """What the schedules say at time t, for the metrics."""
+    said = {"epsilon": value_at(plan.epsilon, t)}
+    if plan.lr.kind != VISITS:
+        said["lr"] = value_at(plan.lr, t)
+    return said

@@ -9,19 +9,17 @@ from typing import Any
 import numpy as np
 
 from qlearn import rng as random_streams
-from qlearn.algorithms.evaluation import Evaluation, from_episodes
-from qlearn.algorithms.table import rule
-from qlearn.algorithms.table.config import RULES, TableConfig
+from qlearn.algorithms.evaluation import Evaluation
+from qlearn.algorithms.table import greedy, rule
+from qlearn.algorithms.table.config import TableConfig
+from qlearn.algorithms.table.plan import check_size, plan_of, states_of
 from qlearn.envs import loop
 from qlearn.envs.plain import PlainCopy
 from qlearn.envs.spec import Environment
-from qlearn.errors import UserError
 from qlearn.kernels.bind import bound
 from qlearn.kernels.build import build
-from qlearn.schedules import bounds, parse
 
 LOG_LENGTH = 4096  # episodes that end between two looks from Python
-LARGEST_TABLE_MB = 8192
 
 
 class SequentialLearner:
@@ -56,9 +54,6 @@ class SequentialLearner:
     def _learn(self, steps: int, episodes: int) -> int:
         raise NotImplementedError
 
-    def _play(self, seed: int, index: int, most_steps: int) -> tuple[float, int, bool]:
-        raise NotImplementedError
-
     @property
     def env_steps(self) -> int:
         return int(self.counts[rule.STEPS])
@@ -88,28 +83,18 @@ class SequentialLearner:
 
     def evaluate(self, episodes: int, seed: int, most_steps: int) -> Evaluation:
         """Greedy episodes, without exploration and without learning."""
-        played = [self._play(seed, index, most_steps) for index in range(episodes)]
-        return from_episodes(
-            [score for score, _, _ in played],
-            [length for _, length, _ in played],
-            sum(cut for _, _, cut in played),
-        )
+        return greedy.evaluate(self.environment, self.values(), episodes, seed, most_steps)
 
     def policy(self) -> Callable[[np.ndarray], int]:
         """The greedy action for what is observed."""
-        best = np.argmax(self.values(), axis=1)
-        return lambda observation: int(best[int(observation[0])])
+        return greedy.policy_of(self.values())
 
     def values(self) -> np.ndarray:
         raise NotImplementedError
 
     def figures(self) -> dict[str, Any]:
         """What goes into the metrics beside the returns."""
-        t = self.env_steps
-        epsilon = rule.value_at(self.plan.epsilon, t)
-        return {"epsilon": epsilon} | (
-            {} if self.plan.lr.kind == rule.VISITS else {"lr": rule.value_at(self.plan.lr, t)}
-        )
+        return rule.figures(self.plan, self.env_steps)
 
 
 class DictLearner(SequentialLearner):
@@ -120,7 +105,6 @@ class DictLearner(SequentialLearner):
     def _begin(self) -> None:
         environment = self.environment
         self._rule = bound(rule.learn, environment.bind)
-        self._episode = bound(rule.play, environment.bind)
         self._start = bound(loop.begin, environment.bind)
         self.world = environment.world()
         initial = self.config.initial
@@ -140,18 +124,6 @@ class DictLearner(SequentialLearner):
         )  # fmt: skip
         self.counts[:], self.log[:] = counts, log
         return action
-
-    def _play(self, seed: int, index: int, most_steps: int) -> tuple[float, int, bool]:
-        copy = PlainCopy(self.environment, seed, index)
-        copy.rng = random_streams.stream(seed, index, random_streams.EVALUATION)
-        observation, final = [0], [0]
-        self._start(copy, observation, self.world)
-        cut = self._episode(
-            copy, observation, final, self.table, self.twin, self.plan, most_steps, self.world
-        )
-        return (copy.plain_return, copy.elapsed, True) if cut else (
-            copy.last_score, copy.last_length, False,
-        )  # fmt: skip
 
     def values(self) -> np.ndarray:
         """The table (states, actions); double Q-learning's is the mean of its two."""
@@ -201,7 +173,7 @@ class NumbaLearner(SequentialLearner):
         environment = self.environment
         self.kernels = build(
             f"table learning on {environment.name}",
-            (learn_one, play_one, loop.begin_batch),
+            (learn_one, loop.begin_batch),
             environment.bind,
             lines=[environment.world_line],
         )
@@ -217,7 +189,6 @@ class NumbaLearner(SequentialLearner):
         begin = (self.copies, self.observations, 0, 1, self.world)
         self.kernels.prepare("begin_batch", *begin)
         self.kernels.prepare("learn_one", *self._arguments(0, 0))
-        self.kernels.prepare("play_one", *self._play_arguments(self.copies, 0))
         self.compile_seconds = self.kernels.compile_seconds
         self.kernels.begin_batch(*begin)
 
@@ -227,23 +198,8 @@ class NumbaLearner(SequentialLearner):
             self.visits, self.plan, self.counts, self.log, self.action, steps, episodes, self.world,
         )  # fmt: skip
 
-    def _play_arguments(self, copies: np.ndarray, most_steps: int) -> tuple:
-        return (
-            copies, np.zeros((1, 1), np.int64), np.zeros((1, 1), np.int64), self.table, self.twin,
-            self.plan, most_steps, self.world,
-        )  # fmt: skip
-
     def _learn(self, steps: int, episodes: int) -> int:
         return self.kernels.learn_one(*self._arguments(steps, episodes))
-
-    def _play(self, seed: int, index: int, most_steps: int) -> tuple[float, int, bool]:
-        copies = np.zeros(1, self.environment.copy_dtype)
-        copies["rng"] = random_streams.streams(seed, 1, random_streams.EVALUATION, index)
-        cut = self.kernels.play_one(*self._play_arguments(copies, most_steps))
-        copy = copies[0]
-        return (float(copy.plain_return), int(copy.elapsed), True) if cut else (
-            float(copy.last_score), int(copy.last_length), False,
-        )  # fmt: skip
 
     def values(self) -> np.ndarray:
         """The table (states, actions); double Q-learning's is the mean of its two."""
@@ -276,46 +232,3 @@ def learn_one(
         copies[0], observations[0], finals[0], players[0], table, twin, visits, plan, counts, log,
         action, steps, episodes, world,
     )  # fmt: skip
-
-
-def play_one(copies, observations, finals, table, twin, plan, most_steps, world):
-    loop.begin(copies[0], observations[0], world)
-    return rule.play(copies[0], observations[0], finals[0], table, twin, plan, most_steps, world)
-
-
-def plan_of(environment: Environment, config: TableConfig) -> rule.Plan:
-    budget = config.steps
-    lr, epsilon = parse(config.lr, budget, "lr"), parse(config.epsilon, budget, "epsilon")
-    for name, schedule, lowest in (("lr", lr, 0.0), ("epsilon", epsilon, 0.0)):
-        low, high = bounds(schedule)
-        if low < lowest or high > 1.0:
-            value = low if low < lowest else high
-            raise UserError(f"{name} must be between 0 and 1, not {value:g}")
-    return rule.Plan(
-        lr=lr,
-        epsilon=epsilon,
-        discount=environment.discount if config.discount is None else float(config.discount),
-        rule=RULES.index(config.rule),
-        decimals=int(config.round_to),
-        actions=environment.actions,
-        max_steps=environment.max_steps,
-    )
-
-
-def states_of(environment: Environment) -> int:
-    if not environment.discrete:
-        raise UserError(
-            f"{environment.name} shows {environment.observation_shape} real numbers; a table needs"
-            " discrete states: divide them into buckets with --set env.buckets=8 or use --algo pqn"
-        )
-    assert isinstance(environment.observation, int)
-    return environment.observation
-
-
-def check_size(entries: int) -> None:
-    megabytes = entries * 8 / 2**20
-    if megabytes > LARGEST_TABLE_MB:
-        raise UserError(
-            f"the table would have {entries:,} entries ({megabytes:,.0f} MB); fewer buckets or a"
-            " smaller environment fit"
-        )

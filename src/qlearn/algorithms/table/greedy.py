@@ -1,0 +1,93 @@
+"""A table's greedy policy: played, judged, without exploration and without learning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from qlearn import rng as random_streams
+from qlearn.algorithms.evaluation import Evaluation, from_episodes
+from qlearn.envs import loop
+from qlearn.envs.spec import Environment
+from qlearn.kernels.build import build
+
+EVALUATED_TOGETHER = 32
+
+
+def policy_of(values: np.ndarray) -> Callable[[np.ndarray], int]:
+    """The greedy action for what is observed; ties go to the lowest."""
+    best = np.argmax(values, axis=1)
+    return lambda observation: int(best[int(observation[0])])
+
+
+def play(copy, observation, final_observation, best, most_steps, max_steps, world):
+    """One greedy episode, cut off after `most_steps`; whether it was."""
+    loop.begin(copy, observation, world)
+    while copy.episodes == 0 and copy.elapsed < most_steps:
+        loop.advance(
+            copy, best[int(observation[0])], observation, final_observation, max_steps, world
+        )
+    return copy.episodes == 0
+
+
+def play_all(copies, observations, finals, cut, best, most_steps, max_steps, world):
+    """One greedy episode of every copy."""
+    for i in range(copies.shape[0]):
+        cut[i] = play(copies[i], observations[i], finals[i], best, most_steps, max_steps, world)
+
+
+def evaluate(
+    environment: Environment, values: np.ndarray, episodes: int, seed: int, most_steps: int
+) -> Evaluation:
+    """`episodes` greedy episodes on games of their own; endless ones are cut off and counted."""
+    best = np.argmax(values, axis=1)
+    if not environment.compiled:
+        return _evaluate_foreign(environment, best, episodes, seed, most_steps)
+    kernels = build(
+        f"greedy play on {environment.name}",
+        [play_all],
+        environment.bind,
+        lines=[environment.world_line],
+    )
+    copies = np.zeros(episodes, environment.copy_dtype)
+    copies["rng"] = random_streams.streams(seed, episodes, random_streams.EVALUATION)
+    seen = np.zeros((episodes, 1), np.int64)
+    cut = np.zeros(episodes, np.bool_)
+    arguments: tuple[Any, ...] = (
+        copies, seen, seen.copy(), cut, best, most_steps, environment.max_steps,
+        environment.world(kernels.module.World),
+    )  # fmt: skip
+    kernels.prepare("play_all", *arguments)
+    kernels.play_all(*arguments)
+    return from_episodes(
+        np.where(cut, copies["plain_return"], copies["last_score"]),
+        np.where(cut, copies["elapsed"], copies["last_length"]),
+        int(cut.sum()),
+    )
+
+
+def _evaluate_foreign(
+    environment: Any, best: np.ndarray, episodes: int, seed: int, most_steps: int
+) -> Evaluation:
+    scores: list[float] = []
+    lengths: list[int] = []
+    cut_off = 0
+    together = min(episodes, EVALUATED_TOGETHER)
+    with environment.batch(together, seed) as batch:
+        observations = batch.reset()[0]
+        elapsed = np.zeros(together, np.int64)
+        while len(scores) + cut_off < episodes:
+            _, _, terminated, truncated, info = batch.step(best[observations[:, 0]])
+            elapsed += info["valid"]
+            for k in np.flatnonzero(terminated | truncated):
+                scores.append(float(batch.last_score[k]))
+                lengths.append(int(batch.last_length[k]))
+                elapsed[k] = 0
+            if elapsed.max() >= most_steps:
+                cut_off = episodes - len(scores)
+                scores += [0.0] * cut_off
+                lengths += [most_steps] * cut_off
+                break
+    return from_episodes(scores[:episodes], lengths[:episodes], cut_off)

@@ -1,0 +1,51 @@
+"""From a configuration to the numbers that the loops read, every impossible one refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qlearn.algorithms.table.config import RULES, TableConfig
+from qlearn.algorithms.table.rule import Plan
+from qlearn.errors import UserError
+from qlearn.schedules import bounds, parse
+
+LARGEST_TABLE_MB = 8192
+
+
+def plan_of(environment: Any, config: TableConfig) -> Plan:
+    lr, epsilon = (
+        parse(config.lr, config.steps, "lr"),
+        parse(config.epsilon, config.steps, "epsilon"),
+    )
+    for name, schedule in (("lr", lr), ("epsilon", epsilon)):
+        low, high = bounds(schedule)
+        if low < 0.0 or high > 1.0:
+            raise UserError(f"{name} must be between 0 and 1, not {low if low < 0.0 else high:g}")
+    return Plan(
+        lr=lr,
+        epsilon=epsilon,
+        discount=environment.discount if config.discount is None else float(config.discount),
+        rule=RULES.index(config.rule),
+        decimals=int(config.round_to),
+        actions=environment.actions,
+        max_steps=environment.max_steps,
+    )
+
+
+def states_of(environment: Any) -> int:
+    if not environment.discrete:
+        size = environment.observation_shape[0]
+        raise UserError(
+            f"{environment.name} shows {size} real numbers, a table needs states: divide them"
+            " into buckets with --set env.buckets=8 (or 6x6x12x12, one number each)"
+        )
+    return environment.observation
+
+
+def check_size(entries: int) -> None:
+    megabytes = entries * 8 / 2**20
+    if megabytes > LARGEST_TABLE_MB:
+        raise UserError(
+            f"the table would have {entries:,} entries ({megabytes:,.0f} MB), more than"
+            f" {LARGEST_TABLE_MB:,} MB; fewer buckets or a smaller environment fit"
+        )
