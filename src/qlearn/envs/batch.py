@@ -64,6 +64,29 @@ class Batch:
     def step(self, actions: Any):
         raise NotImplementedError
 
+    @property
+    def episodes(self) -> np.ndarray:
+        """How many episodes each copy has finished."""
+        return self._book("episodes")
+
+    @property
+    def last_length(self) -> np.ndarray:
+        """The steps of each copy's last finished episode."""
+        return self._book("last_length")
+
+    @property
+    def last_return(self) -> np.ndarray:
+        """The sum of the rewards learnt from, of each copy's last finished episode."""
+        return self._book("last_return")
+
+    @property
+    def last_score(self) -> np.ndarray:
+        """What each copy's last finished episode is worth to a person."""
+        return self._book("last_score")
+
+    def _book(self, name: str) -> np.ndarray:
+        raise NotImplementedError
+
     def close(self) -> None:
         """Frees what the batch holds outside this process."""
 
@@ -183,6 +206,9 @@ class NumbaBatch(Batch):
         edges = [self.envs * k // parts for k in range(parts + 1)]
         return list(self._pool.map(work, edges[:-1], edges[1:]))
 
+    def _book(self, name: str) -> np.ndarray:
+        return self.copies[name]
+
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown()
@@ -228,6 +254,9 @@ class PlainBatch(Batch):
             self.terminated[index] = terminated
             self.truncated[index] = truncated
         return self._result()
+
+    def _book(self, name: str) -> np.ndarray:
+        return np.array([getattr(game.copy, name) for game in self.games])
 
 
 def compiled(environment: Environment, flavour: str = "cpu") -> Kernels:
