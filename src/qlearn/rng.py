@@ -11,7 +11,10 @@ integers, Numba's wrapping int64 and CUDA's: it is written once and runs in all 
 from __future__ import annotations
 
 import math
+import operator
+from typing import Any
 
+from qlearn.errors import UserError
 from qlearn.kernels.marks import cold
 
 MASK = 0xFFFFFFFF
@@ -23,6 +26,17 @@ LENGTH = 11
 
 # Purposes: what a copy's streams are for.
 WORLD, PLAYER, LEARNER, EVALUATION = 0, 1, 2, 3
+
+
+def checked_seed(seed: Any) -> int:
+    """The seed as an int; anything but a whole number of 63 bits is the user's mistake."""
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 2**63:
+        raise UserError(f"a seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
+    return number
 
 
 def stream(seed: int, copy: int = 0, purpose: int = WORLD) -> list[int]:

@@ -41,10 +41,13 @@ class Batch:
     terminated: np.ndarray
     truncated: np.ndarray
     valid: np.ndarray
+    begun: bool = False  # whether the copies are somewhere to step from
 
     def _allocate(self, environment: Any, envs: int) -> None:
-        if envs < 1 or envs >= LARGEST_BATCH:
-            raise UserError(f"the number of environments must be at least 1, not {envs}")
+        if not isinstance(envs, int | np.integer) or envs < 1:
+            raise UserError(f"the number of environments must be at least 1, not {envs!r}")
+        if envs >= LARGEST_BATCH:
+            raise UserError(f"the number of environments must be below {LARGEST_BATCH:,}")
         self.environment, self.envs = environment, envs
         shape, dtype = (envs, *environment.observation_shape), environment.observation_dtype
         self.observations = np.zeros(shape, dtype)
@@ -57,6 +60,25 @@ class Batch:
 
     def _result(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         return self.observations, self.rewards, self.terminated, self.truncated, self.info
+
+    def _whole(self, actions: Any) -> np.ndarray:
+        """The actions as an array of integers; anything that would be rounded or repeated is not."""
+        actions = np.asarray(actions)
+        if actions.shape != (self.envs,) or actions.dtype.kind not in "biu":
+            raise UserError(f"step() takes {self.envs} whole numbers, one action for each copy")
+        return actions
+
+    def _impossible(self, copy: int, action: int) -> UserError:
+        environment = self.environment
+        return UserError(
+            f"{environment.name}: action {action} of copy {copy} is not in"
+            f" 0 .. {environment.actions - 1}"
+        )
+
+    def _no_number(self, copy: int) -> UserError:
+        return UserError(
+            f"{self.environment.name}: `step` gave a reward that is no number (copy {copy})"
+        )
 
     def reset(self, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         raise NotImplementedError
@@ -87,6 +109,14 @@ class Batch:
     def _book(self, name: str) -> np.ndarray:
         raise NotImplementedError
 
+    def _check_state(self, state: dict[str, np.ndarray]) -> None:
+        expected = (self.envs, self.environment.copy_dtype.itemsize)
+        if state["copies"].shape != expected or len(state["observations"]) != self.envs:
+            raise UserError(
+                f"{self.environment.name}: this state is not of {self.envs} copies with these"
+                " fields"
+            )
+
     def close(self) -> None:
         """Frees what the batch holds outside this process."""
 
@@ -102,8 +132,8 @@ class NumbaBatch(Batch):
 
     def __init__(self, environment: Environment, envs: int, seed: int, threads: int = 1) -> None:
         self._allocate(environment, envs)
-        if threads < 1:
-            raise UserError(f"the number of threads must be at least 1, not {threads}")
+        if not isinstance(threads, int | np.integer) or threads < 1:
+            raise UserError(f"the number of threads must be at least 1, not {threads!r}")
         self.threads = threads
         self.kernels = compiled(environment)
         self.world = environment.world(self.kernels.module.World)
@@ -114,10 +144,11 @@ class NumbaBatch(Batch):
 
     def _seed(self, seed: int) -> None:
         # A fresh record each time: a seeded reset plays the same games whatever came before.
-        self.seed = seed
+        self.seed = random_streams.checked_seed(seed)
         self.copies = np.zeros(self.envs, self.environment.copy_dtype)
-        self.copies["rng"] = random_streams.streams(seed, self.envs)
-        self._players = None
+        self.copies["rng"] = random_streams.streams(self.seed, self.envs)
+        self._players: np.ndarray | None = None
+        self.begun = False
 
     def _prepare(self) -> None:
         """Compiles or loads every entry now, so that no step pays for it."""
@@ -142,23 +173,18 @@ class NumbaBatch(Batch):
             self._seed(seed)
         begin = self.kernels.entries["begin_batch"]
         self._split(lambda low, high: begin(self.copies, self.observations, low, high, self.world))
+        self.begun = True
         return self.observations, self.info
 
     def step(self, actions: Any):
         """One step of every copy."""
-        try:
-            self._actions[:] = actions
-        except (TypeError, ValueError):
-            raise UserError(
-                f"step() takes {self.envs} whole numbers, one action for each copy"
-            ) from None
+        if not self.begun:
+            raise UserError("reset() comes before the first step()")
+        self._actions[:] = self._whole(actions)
         environment = self.environment
         bad = self.kernels.entries["first_impossible"](self._actions, environment.actions)
         if bad >= 0:
-            raise UserError(
-                f"{environment.name}: action {self._actions[bad]} of copy {bad} is not in"
-                f" 0 .. {environment.actions - 1}"
-            )
+            raise self._impossible(bad, self._actions[bad])
         kernel, limit = self.kernels.entries["step_batch"], environment.max_steps
         if self.threads == 1 or self.envs < 2 * COPIES_PER_THREAD:
             bad = kernel(
@@ -167,17 +193,16 @@ class NumbaBatch(Batch):
             )  # fmt: skip
         else:
             arguments = self._step_arguments()
-            bad = max(
-                self._split(lambda low, high: kernel(*arguments, low, high, limit, self.world))
-            )
+            found = self._split(lambda low, high: kernel(*arguments, low, high, limit, self.world))
+            bad = next((copy for copy in found if copy >= 0), -1)
         if bad >= 0:
-            raise UserError(
-                f"{environment.name}: `step` gave a reward that is no number (copy {bad})"
-            )
+            raise self._no_number(bad)
         return self._result()
 
     def rollout(self, steps: int) -> int:
         """`steps` random steps of every copy inside the compiled loop; how many that were."""
+        if not self.begun:
+            raise UserError("reset() comes before the first rollout()")
         kernel = self.kernels.entries["rollout"]
         if self._players is None:
             self._players = random_streams.streams(self.seed, self.envs, random_streams.PLAYER)
@@ -218,11 +243,17 @@ class NumbaBatch(Batch):
         """Everything the next step depends on, as named arrays."""
         state = {"copies": self.copies.view(np.uint8).reshape(self.envs, -1).copy()}
         state["observations"] = self.observations.copy()
+        if self._players is not None:
+            state["players"] = self._players.copy()
         return state
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Goes on from there, bit for bit."""
+        self._check_state(state)
         self.copies.view(np.uint8).reshape(self.envs, -1)[:] = state["copies"]
         self.observations[:] = state["observations"]
+        self._players = state["players"].copy() if "players" in state else None
+        self.begun = True
 
 
 class PlainBatch(Batch):
@@ -234,26 +265,49 @@ class PlainBatch(Batch):
         for index, game in enumerate(self.games):
             game.observation = self.observations[index]
             game.final_observation = self.final_observations[index]
+        self.begun = False
 
     def reset(self, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        if seed is not None:
+            seed = random_streams.checked_seed(seed)
         for index, game in enumerate(self.games):
             if seed is not None:
                 game.reseed(seed, index)
             game.reset()
+        self.begun = True
         return self.observations, self.info
 
     def step(self, actions: Any):
-        for index, (game, action) in enumerate(zip(self.games, actions, strict=True)):
+        if not self.begun:
+            raise UserError("reset() comes before the first step()")
+        actions = self._whole(actions).tolist()
+        for index, action in enumerate(actions):
             if not 0 <= action < self.environment.actions:
-                raise UserError(
-                    f"{self.environment.name}: action {action} of copy {index} is not in"
-                    f" 0 .. {self.environment.actions - 1}"
-                )
-            reward, terminated, truncated = game.step(int(action))
-            self.rewards[index] = reward
-            self.terminated[index] = terminated
-            self.truncated[index] = truncated
+                raise self._impossible(index, action)
+        for index, (game, action) in enumerate(zip(self.games, actions, strict=True)):
+            self.rewards[index], self.terminated[index], self.truncated[index] = game.step(action)
+        bad = np.flatnonzero(np.isnan(self.rewards))
+        if bad.size:
+            raise self._no_number(int(bad[0]))
         return self._result()
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """The same arrays as the compiled twin's: either goes on where the other was."""
+        copies = np.zeros(self.envs, self.environment.copy_dtype)
+        for game, record in zip(self.games, copies, strict=True):
+            game.copy.to_record(record)
+        return {
+            "copies": copies.view(np.uint8).reshape(self.envs, -1),
+            "observations": self.observations.copy(),
+        }
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        self._check_state(state)
+        copies = np.ascontiguousarray(state["copies"]).view(self.environment.copy_dtype)[:, 0]
+        for game, record in zip(self.games, copies, strict=True):
+            game.copy.from_record(record)
+        self.observations[:] = state["observations"]
+        self.begun = True
 
     def _book(self, name: str) -> np.ndarray:
         return np.array([getattr(game.copy, name) for game in self.games])

@@ -290,3 +290,4 @@ def _begin(batch: Any, index: int) -> None:
     else:
         begin = batch.kernels.entries["begin_batch"]
         begin(batch.copies, batch.observations, index, index + 1, batch.world)
+    batch.begun = True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qlearn.envs import spec
 from qlearn.envs.userfile import load_object
 from qlearn.errors import UserError, closest
+from qlearn.rng import checked_seed
 
 if TYPE_CHECKING:
     from qlearn.envs.batch import Batch
@@ -29,7 +30,16 @@ NATIVE_TWINS = {"CartPole-v1": "cartpole"}
 def find(target: str, options: Mapping[str, Any] | None = None) -> spec.Environment:
     """The environment a target names, its options settled; unknown ones get one clear line."""
     chosen = dict(options or {})
-    reward = _own_reward(chosen)
+    buckets = chosen.pop("buckets", None)
+    environment = _find(target, chosen, _own_reward(chosen))
+    if buckets is None:
+        return environment
+    from qlearn.envs.buckets import divide
+
+    return divide(environment, buckets)
+
+
+def _find(target: str, chosen: dict[str, Any], reward: Any) -> Any:
     if target in BUILTIN:
         module, _, name = BUILTIN[target].partition(":")
         cls = getattr(importlib.import_module(module), name)
@@ -48,9 +58,7 @@ def find(target: str, options: Mapping[str, Any] | None = None) -> spec.Environm
         from qlearn.envs import maps
 
         return maps.load(Path(_absolute(target)), chosen, reward)
-    raise UserError(
-        f"unknown environment '{target}'{closest(target, (*BUILTIN, *FORMS))}"
-    )
+    raise UserError(f"unknown environment '{target}'{closest(target, (*BUILTIN, *FORMS))}")
 
 
 def _absolute(path: str) -> str:
@@ -97,10 +105,13 @@ def make(
 def batch(
     environment: Any, envs: int = 1, seed: int = 0, engine: str = "numba", threads: int = 1
 ) -> Batch:
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise UserError(f"a seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
+    seed = checked_seed(seed)
     if not environment.compiled:
         return environment.batch(envs, seed)
+    if environment.kind == "file" or environment.reward is not None:
+        from qlearn.envs.check import probe
+
+        probe(environment)  # compiled, a write outside an array goes unnoticed
     from qlearn.envs.batch import NumbaBatch, PlainBatch
 
     if engine == "numba":
