@@ -53,6 +53,15 @@ class Environment:
     action_names: tuple[str, ...] = ()
     reward: Callable | None = None  # the user's own, of env.reward
     target: str = ""  # what find() was asked for
+    between: tuple[tuple[float, float], ...] = ()  # bounds of each number seen, where known
+    through: tuple[Callable, Callable] | None = None  # (its inner placeholder, an outer observe)
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """The lowest and the highest value of each number seen; infinite where nobody said."""
+        size = self.observation_shape[0]
+        pairs = np.array(self.between or [(self.low, self.high)] * size, np.float64)
+        return pairs[:, 0].copy(), pairs[:, 1].copy()
 
     @property
     def discrete(self) -> bool:
@@ -83,6 +92,9 @@ class Environment:
                 meaning[placeholder], meaning[inner] = adaptor, function
         if "score" in self.functions:
             meaning[loop.final_score] = loop.final_score_of_state
+        if self.through is not None:
+            inner, outer = self.through
+            meaning[inner], meaning[loop.observe] = meaning[loop.observe], outer
         if self.reward is not None:
             meaning[loop.learning_reward] = self.reward
             meaning[loop.advance] = loop.advance_rewarded
@@ -129,7 +141,7 @@ def from_class(
     options = settle(getattr(cls, "options", {}), chosen or {}, where)
     declared: dict[str, Any] = {
         key: getattr(cls, key)
-        for key in ("actions", "observation", "max_steps", "state", "world", "low", "high",
+        for key in ("actions", "observation", "max_steps", "state", "world", "low", "high", "bounds",
                     "discount", "notes", "action_names")
         if hasattr(cls, key)
     }  # fmt: skip
@@ -163,6 +175,7 @@ def from_class(
         action_names=tuple(declared.get("action_names", ())),
         reward=reward,
         target=target or name,
+        between=_bounds(declared, where),
     )
     return spec
 
@@ -255,6 +268,21 @@ def _observation(value: Any, where: str) -> tuple[int, ...] | int:
             f" not {value!r}"
         )
     return shape
+
+
+def _bounds(declared: Mapping[str, Any], where: str) -> tuple[tuple[float, float], ...]:
+    if "bounds" not in declared:
+        return ()
+    try:
+        pairs = tuple((float(low), float(high)) for low, high in declared["bounds"])
+        if (len(pairs),) != tuple(declared["observation"]) or any(a >= b for a, b in pairs):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{where}`bounds` must be one (low, high) for each number seen, not"
+            f" {declared['bounds']!r}"
+        ) from None
+    return pairs
 
 
 def _state(declared: Any, where: str) -> np.dtype:

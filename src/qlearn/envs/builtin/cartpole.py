@@ -40,6 +40,7 @@ class CartPole:
     actions = 2
     action_names = ("left", "right")
     observation = (4,)
+    bounds = ((-2.4, 2.4), (-3.0, 3.0), (-0.21, 0.21), (-3.5, 3.5))  # as far as it gets
     max_steps = 500
     options = {
         "max_steps": 500,
