@@ -6,7 +6,6 @@ one; an `Env` must not, so it holds the begun episode back until `reset()` asks 
 
 from __future__ import annotations
 
-import copy as copies
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,11 +17,10 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from qlearn import rng as random_streams
-from qlearn.envs import loop, registry
-from qlearn.envs.plain import PlainState
+from qlearn.envs import registry
+from qlearn.envs.plain import PlainGame
 from qlearn.envs.spec import Environment
 from qlearn.errors import UserError
-from qlearn.kernels.bind import bound
 
 SEEDS = 1 << 63
 
@@ -72,7 +70,7 @@ class GymnasiumEnv(gymnasium.Env):
             why = "the episode has ended" if self._ended else "no episode has begun"
             raise ResetNeeded(f"{why}; call reset() before step()")
         if self.render_mode is not None:
-            self._before = (_copy_of(self._batch), int(action))
+            self._before = (_record_of(self._batch), int(action))
         observations, rewards, terminated, truncated, _ = self._batch.step([action])
         self._ended = bool(terminated[0] or truncated[0])
         info = {}
@@ -100,13 +98,10 @@ class GymnasiumEnv(gymnasium.Env):
         if self._batch is None:
             raise ResetNeeded("no episode has begun; call reset() before render()")
         if not self._ended:
-            return draw(self.environment, _copy_of(self._batch).state)
+            return draw(self.environment, _record_of(self._batch))
         # The batch is in the next episode already: the last step is played once more.
         before, action = self._before
-        state, stream = _plain_state(self.environment, before.state), [int(w) for w in before.rng]
-        step = bound(loop.step, self.environment.bind)
-        step(state, action, stream, self.environment.world())
-        return draw(self.environment, state)
+        return draw(self.environment, before, action)
 
     def close(self) -> None:
         if self._batch is not None:
@@ -220,7 +215,7 @@ class GymnasiumVectorEnv(gymnasium.vector.VectorEnv):
             gymnasium.logger.warn('render() needs render_mode="ansi", given when making it')
             return None
         return tuple(
-            draw(self.environment, _copy_of(self._batch, i).state) for i in range(self.num_envs)
+            draw(self.environment, _record_of(self._batch, i)) for i in range(self.num_envs)
         )
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -246,36 +241,27 @@ def observation_space(environment: Environment) -> spaces.Space:
     return spaces.Box(environment.low, environment.high, environment.observation, np.float32)
 
 
-def draw(environment: Environment, state: Any) -> str:
-    """A position as text, as the environment draws it or field by field."""
-    if environment.draw is not None:
-        return environment.draw(state, environment.world())
-    return "\n".join(f"{name} = {getattr(state, name)}" for name in environment.state.names or ())
+def draw(environment: Environment, record: Any, action: int | None = None) -> str:
+    """A copy's position as text; with an action, the one that it leads to."""
+    game = PlainGame(environment, autoreset=False)
+    game.copy.from_record(record)
+    if action is not None:
+        game.step(action)
+    return game.draw()
 
 
-def _copy_of(batch: Any, index: int = 0) -> Any:
-    """A copy of a game in progress, with `state` and `rng`, whichever engine plays it."""
-    if hasattr(batch, "games"):
-        return copies.deepcopy(batch.games[index].copy)
-    return batch.copies[index].copy()
-
-
-def _plain_state(environment: Environment, state: Any) -> PlainState:
-    """A position for the interpreter, out of a compiled copy or another plain one."""
-    plain = PlainState(environment.state)
-    for name in environment.state.names or ():
-        value = getattr(state, name)
-        if isinstance(value, np.ndarray):
-            getattr(plain, name)[:] = value
-        else:
-            setattr(plain, name, value)
-    return plain
+def _record_of(batch: Any, index: int = 0) -> Any:
+    """A game in progress as a record of its own, whichever engine plays it."""
+    if not hasattr(batch, "games"):
+        return batch.copies[index].copy()
+    record = np.zeros(1, batch.environment.copy_dtype)[0]
+    batch.games[index].copy.to_record(record)
+    return record
 
 
 def _reseed(batch: Any, index: int, seed: int, copy: int) -> None:
     """Makes one game as new: copy `copy` of a seed."""
-    if not 0 <= seed < SEEDS:
-        raise UserError(f"a seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
+    seed = random_streams.checked_seed(seed)
     if hasattr(batch, "games"):
         batch.games[index].reseed(seed, copy)
     else:
