@@ -1,0 +1,210 @@
+"""Worker processes that step Gymnasium's environments; results lie in memory that all share.
+
+A worker is started as a program of its own, not through `multiprocessing`: that would run the
+user's main script once more in each. Orders go down its standard input, one byte each, and answers
+come back on its standard output, so whichever side ends, the other is told by the closed pipe:
+a worker never outlives us, and a worker killed is noticed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import pickle
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from qlearn.envs.foreign_copies import Arrays, Copies, Recipe, arrays, bytes_needed
+from qlearn.errors import UserError
+
+BEGIN, STEP = b"b", b"s"
+DONE, FAILED = b".", b"!"
+PATIENCE = 2.0  # seconds for a worker to end by itself before it is made to
+
+
+class Workers:
+    """`count` processes, each stepping its own stretch of the copies."""
+
+    def __init__(self, recipe: Recipe, envs: int, width: int, kind: str, count: int) -> None:
+        self.recipe = recipe
+        self.path, memory = _shared_memory(bytes_needed(envs, width, kind))
+        self.data: Arrays = arrays(envs, width, kind, memory)
+        edges = [envs * k // count for k in range(count + 1)]
+        self.processes: list[subprocess.Popen] = []
+        self._end = weakref.finalize(self, _end, self.processes, self.path)
+        try:
+            for low, high in pairwise(edges):
+                self.processes.append(_started(recipe, self.path, (envs, width, kind), low, high))
+            self._answers()
+        except BaseException:
+            self.close()
+            raise
+        _forget(self.path)  # the mappings live on; nothing is left behind however we end
+
+    def begin(self) -> None:
+        self._order(BEGIN)
+
+    def step(self) -> None:
+        self._order(STEP)
+
+    def _order(self, order: bytes) -> None:
+        if not self._end.alive:
+            raise UserError(f"the processes of {self.recipe.name} have ended; make a new batch")
+        try:
+            for process in self.processes:
+                _send(process, order)
+            self._answers()
+        except BaseException:  # orders and answers no longer match: there is no going on
+            self.close()
+            raise
+
+    def _answers(self) -> None:
+        for process in self.processes:
+            assert process.stdout is not None
+            answer = process.stdout.read(1)
+            if answer == FAILED:
+                (size,) = struct.unpack("<I", _read(process.stdout, 4))
+                raise UserError(_read(process.stdout, size).decode())
+            if answer != DONE:
+                raise UserError(f"a process of {self.recipe.name} {_how_it_ended(process)}")
+
+    def close(self) -> None:
+        self._end()
+
+
+def _started(
+    recipe: Recipe, path: str, layout: tuple[int, int, str], low: int, high: int
+) -> subprocess.Popen:
+    program = (
+        f"import sys; sys.path[:] = {sys.path!r}\n"
+        "from qlearn.envs.foreign_workers import work; work()"
+    )
+    # Ctrl-C goes to everything in the terminal's group; only we shall act on it.
+    alone: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        alone = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        **alone,
+    )
+    job = pickle.dumps((recipe, path, layout, low, high))
+    _send(process, struct.pack("<I", len(job)) + job)
+    return process
+
+
+def _send(process: subprocess.Popen, data: bytes) -> None:
+    """Writes all of it; a worker that has ended is noticed when its answer is read."""
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):
+        while data:
+            data = data[process.stdin.write(data) :]
+
+
+def _read(stream: Any, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = stream.read(size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _how_it_ended(process: subprocess.Popen) -> str:
+    try:
+        code = process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        return "stopped answering"
+    if code < 0:
+        return f"was ended by signal {-code} ({signal.strsignal(-code)})"
+    return f"ended by itself with exit code {code}"
+
+
+def _end(processes: list[subprocess.Popen], path: str) -> None:
+    """Ends every worker: by closing its input, then, if that is not enough, by force."""
+    for process in processes:
+        if process.stdin is not None:
+            process.stdin.close()
+    until = time.monotonic() + PATIENCE
+    for process in processes:
+        try:
+            process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+    _forget(path)
+
+
+def _shared_memory(size: int) -> tuple[str, mmap.mmap]:
+    """A file mapped into memory, where it can be in a folder that is memory."""
+    folder = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    handle, path = tempfile.mkstemp(prefix="qlearn-", dir=folder)
+    try:
+        os.ftruncate(handle, size)
+        return path, mmap.mmap(handle, size)
+    finally:
+        os.close(handle)
+
+
+def _forget(path: str) -> None:
+    with contextlib.suppress(OSError):  # Windows keeps a mapped file while it is mapped
+        Path(path).unlink(missing_ok=True)
+
+
+# What follows runs in the worker.
+
+
+def work() -> None:
+    """Does as ordered until the input closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    orders, answers = _take_over_pipes()
+    (size,) = struct.unpack("<I", _read(orders, 4))
+    job = _read(orders, size)
+    try:
+        copies = _copies(job)
+        answers.write(DONE)
+        while order := orders.read(1):
+            copies.begin() if order == BEGIN else copies.step()
+            answers.write(DONE)
+        copies.close()
+    except BrokenPipeError:
+        pass
+    except Exception as error:
+        _report(answers, error)
+
+
+def _take_over_pipes() -> tuple[Any, Any]:
+    """The pipes for ourselves; what an environment prints goes to standard error."""
+    orders, answers = os.fdopen(os.dup(0), "rb", 0), os.fdopen(os.dup(1), "wb", 0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return orders, answers
+
+
+def _copies(job: bytes) -> Copies:
+    recipe, path, (envs, width, kind), low, high = pickle.loads(job)  # our own parent's
+    with open(path, "r+b") as file:
+        memory = mmap.mmap(file.fileno(), 0)
+    return Copies(recipe, arrays(envs, width, kind, memory).part(low, high), low)
+
+
+def _report(answers: Any, error: Exception) -> None:
+    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    data = text.encode()
+    answers.write(FAILED + struct.pack("<I", len(data)) + data)
