@@ -292,8 +292,8 @@ def _state(declared: Any, where: str) -> np.dtype:
     for key, kind in declared.items():
         if not isinstance(key, str) or not key.isidentifier():
             raise UserError(f"{where}a field of `state` cannot be called {key!r}")
-        kind, shape = kind if isinstance(kind, tuple | list) else (kind, None)
         try:
+            kind, shape = kind if isinstance(kind, tuple | list) else (kind, None)
             dtype = np.dtype(kind)
             if dtype.kind not in "bif" or dtype.itemsize > 8 or dtype == np.float16:
                 raise TypeError
