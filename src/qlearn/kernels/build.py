@@ -142,38 +142,28 @@ _said: set[str] = set()
 def explained(error: Exception, kernels: Kernels) -> UserError:
     """A compiler's message in one line that leads to the user's own line."""
     message = str(error)
-    place = ""
-    for found in re.finditer(r'File "([^"]+)", line (\d+)', message):
-        if Path(found[1]).name == "kernel.py":
-            source = kernels.text.locate(int(found[2]))
-            if source is not None:
-                place = f"{source.file}:{source.line}: "
-                break  # the innermost comes first
-    return UserError(f"{place}{_in_words(message)}")
+    if isinstance(error, KeyError):  # so Numba says that a record lacks a field
+        message = f"Unknown attribute {message} of type Record"
+    lines = [int(n) for n in re.findall(r'kernel\.py(?:", line | \()(\d+)', message)]
+    where = getattr(error, "loc", None)
+    if where is not None and Path(where.filename).name == "kernel.py" and where.line:
+        lines.append(where.line)
+    sources = [source for line in lines if (source := kernels.text.locate(line)) is not None]
+    place = f"{sources[0].file}:{sources[0].line}: " if sources else ""  # the innermost is first
+    name = f"{sources[0].name.split('.')[-1]} " if sources else ""
+    return UserError(f"{place}{name}{_in_words(message)}")
 
 
 def _in_words(message: str) -> str:
-    """What Numba means, for its commonest complaints."""
+    """What Numba means, for its commonest complaints; goes on after a function's name."""
     if "NRT required" in message or re.search(
         r"Function\(<(built-in function|function) (zeros|ones|empty|full|array|arange|copy)",
         message,
     ):
-        return "allocates an array; declare it in `state` and fill it in place"
-    if found := re.search(r"Record.*has no attribute '?(\w+)", message):
-        return f"uses state.{found[1]}, which `state` does not declare"
-    if found := re.search(r"Unknown attribute '(\w+)' of type (Record|Nested)", message):
-        return f"uses state.{found[1]}, which `state` does not declare"
-    if found := re.search(r"Unknown attribute '(\w+)' of type (\w+)", message):
-        return f"uses .{found[1]} of a {found[2]}, which cannot be compiled"
-    if found := re.search(r"NameError: name '(\w+)'", message):
-        return f"uses '{found[1]}', which is not defined"
-    if "Cannot unify" in message:
-        found = re.search(r"Cannot unify (.+?) and (.+?) for '(\w+)", message)
-        if found:
-            return (
-                f"'{found[3].split('.')[0]}' is once {found[1]}, once {found[2]};"
-                " give it one type throughout"
-            )
+        return _allocation(message)
+    for pattern, words in _COMPLAINTS:
+        if found := re.search(pattern, message, re.DOTALL):
+            return words.format(*(_kind(group) for group in found.groups()))
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     telling = [
         line
@@ -181,6 +171,61 @@ def _in_words(message: str) -> str:
         if not line.startswith(("Failed in", "During:", "File ", "<source", "-", "There are"))
     ]
     return "cannot be compiled: " + (telling[0] if telling else lines[0] if lines else "no reason")
+
+
+# Numba's messages, the telling ones first; {0} is what the pattern's first group found.
+_COMPLAINTS = (
+    (r"Cannot modify readonly array", "changes an array that is constant; keep it in `state`"),
+    (r"array index type (\w+)", "uses a {0} as the index of an array; write int(...)"),
+    (r"Exception matching is limited", "catches one kind of exception, which cannot be compiled"),
+    (r"No implementation of function Function\(<.*?>>> (\w+)\((.*?)\)\n",
+     "cannot be compiled: there is no {0} of ({1})"),
+    (r"Record.*has no attribute '?(\w+)", "uses state.{0}, which `state` does not declare"),
+    (r"Unknown attribute '(\w+)' of type (?:Record|Nested)",
+     "uses state.{0}, which `state` does not declare"),
+    (r"Unknown attribute '(\w+)' of type (\w+)", "uses .{0} of a {1}, which cannot be compiled"),
+    (r"NameError: name '(\w+)'", "uses '{0}', which is not defined"),
+    (r"Cannot unify (.+?) and (.+?) for '([^$'.]+)",
+     "has '{2}' once as {0}, once as {1}; give it one type throughout"),
+    (r"Cannot unify (.+?) and (.+?) for",
+     "gives back once {0}, once {1}; give it one type throughout"),
+    (r"Can't unify return type from the following types: (.+?)\n",
+     "gives back different types ({0}); give it one type throughout"),
+    (r"Cannot cast (.+?) to ([^:]+)", "puts {0} where {1} is needed"),
+    (r"Type of variable '([^$'.]+)[^']*' cannot be determined",
+     "uses '{0}', whose type cannot be told; set it to a number before"),
+    (r"Type of variable '\$[^']*' cannot be determined",
+     "has a value whose type cannot be told; write it in simpler steps"),
+    (r"variable '(\w+)' referenced before assignment", "uses '{0}' before it is set"),
+    (r"del found at", "uses `del`, which cannot be compiled"),
+    (r"The use of (\w+) in a closure", "uses `{0}` inside a function, which cannot be compiled"),
+    (r"[Tt]he '?(.+?)'? construct is not supported", "uses `{0}`, which cannot be compiled"),
+)  # fmt: skip
+
+
+def _allocation(message: str) -> str:
+    """Which text allocates: memory in a compiled loop costs more than the step itself."""
+    in_place = "declare an array in `state` and fill it in place"
+    if re.search(r'lowering "[^"]*= build_(list|set|map)', message):
+        return f"builds a list, a set or a dict, which allocates; use a tuple, or {in_place}"
+    if "= arrayexpr(" in message:
+        return "computes a whole new array, which allocates; write a loop over its numbers"
+    if re.search(r'lowering "\w+\[slice\(', message):
+        return "copies a stretch of an array, which may allocate; write a loop over its numbers"
+    return f"allocates an array; {in_place}"
+
+
+def _kind(text: str) -> str:
+    """A type as Numba writes it, as a person would."""
+    text = re.sub(r"Literal\[(\w+)\]\([^()]*\)", r"\1", text)
+    text = re.sub(
+        r"(?:readonly )?(?:nested)?array\((\w+), [^()]*(?:\([^()]*\))?[^()]*\)",
+        r"array of \1",
+        text,
+    )
+    text = re.sub(r"(?:Uni)?Tuple\(([^()]*)\)", r"a tuple (\1)", text)
+    text = text.replace("unicode_type", "text").replace("none", "None")
+    return text
 
 
 def _require(flavour: str) -> None:
