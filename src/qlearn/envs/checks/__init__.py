@@ -1,0 +1,1 @@
+"""What `qlearn check` looks at, stage by stage: the class, its text, plain play, compiled play."""
