@@ -25,6 +25,7 @@ from qlearn.errors import UserError, closest
 COMMANDS = {
     "train": "learn an environment",
     "eval": "play a run's greedy policy and report its scores",
+    "compare": "measure versions side by side: engines, runs, your own scripts",
     "watch": "see an environment played",
     "envs": "list the environments",
     "runs": "list the runs",

@@ -54,6 +54,7 @@ class Environment:
     reward: Callable | None = None  # the user's own, of env.reward
     target: str = ""  # what find() was asked for
     between: tuple[tuple[float, float], ...] = ()  # bounds of each number seen, where known
+    state_number: str = ""  # the field of `state` that alone is the state, and what is observed
     through: tuple[Callable, Callable] | None = None  # (its inner placeholder, an outer observe)
 
     @property
@@ -176,6 +177,7 @@ def from_class(
         reward=reward,
         target=target or name,
         between=_bounds(declared, where),
+        state_number=getattr(cls, "state_number", ""),
     )
     return spec
 

@@ -57,19 +57,15 @@ def choose(table, twin, state, epsilon, plan, player):
     return greedy(table, twin, state, plan)
 
 
-def highest_value(table, state, plan):
+def best_and_value(table, state, plan):
+    """The best action of one table and its value; ties go to the lowest."""
+    best = 0
     highest = table[state, 0]
     for action in range(1, plan.actions):
-        highest = max(highest, table[state, action])
-    return highest
-
-
-def best_in(table, state, plan):
-    best = 0
-    for action in range(1, plan.actions):
-        if table[state, action] > table[state, best]:
-            best = action
-    return best
+        value = table[state, action]
+        best = action if value > highest else best
+        highest = max(highest, value)
+    return best, highest
 
 
 def expected_value(table, state, epsilon, plan):
@@ -77,7 +73,8 @@ def expected_value(table, state, epsilon, plan):
     total = 0.0
     for action in range(plan.actions):
         total += table[state, action]
-    return (1.0 - epsilon) * highest_value(table, state, plan) + epsilon * total / plan.actions
+    highest = best_and_value(table, state, plan)[1]
+    return (1.0 - epsilon) * highest + epsilon * total / plan.actions
 
 
 def update(table, visits, state, action, td_target, plan, t):
@@ -104,34 +101,40 @@ def learn(
     call to call, -1 where there is none.
     """
     state = int(observation[0])
+    best = -1  # the greedy action here, where it is known already
     while counts[STEPS] < steps and counts[EPISODES] < episodes and counts[LOGGED] < len(log):
         t = counts[STEPS]
         epsilon = value_at(plan.epsilon, t)
         if action < 0:
-            action = choose(table, twin, state, epsilon, plan, player)
+            if chance(player, epsilon):
+                action = integers(player, plan.actions)
+            else:
+                action = best if best >= 0 else greedy(table, twin, state, plan)
         reward, terminated, truncated = advance(
             copy, action, observation, final_observation, plan.max_steps, world
         )
         ended = terminated or truncated
         new_state = int(final_observation[0]) if ended else int(observation[0])
 
-        next_action = -1
+        next_action = best = -1
         td_target = reward
         learned, other = table, twin
         if plan.rule == DOUBLE and chance(player, 0.5):
             learned, other = twin, table
         if not terminated:
             if plan.rule == Q_LEARNING:
-                value = highest_value(table, new_state, plan)
+                best, value = best_and_value(table, new_state, plan)
             elif plan.rule == SARSA:
                 next_action = choose(table, twin, new_state, epsilon, plan, player)
                 value = table[new_state, next_action]
             elif plan.rule == EXPECTED_SARSA:
                 value = expected_value(table, new_state, epsilon, plan)
             else:
-                value = other[new_state, best_in(learned, new_state, plan)]
+                value = other[new_state, best_and_value(learned, new_state, plan)[0]]
             td_target += plan.discount * value
         update(learned, visits, state, action, td_target, plan, t)
+        if ended or new_state == state:
+            best = -1  # another state begins, or the update has changed this one's row
 
         counts[STEPS] = t + 1
         counts[UPDATES] += 1

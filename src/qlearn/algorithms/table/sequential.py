@@ -10,7 +10,7 @@ import numpy as np
 
 from qlearn import rng as random_streams
 from qlearn.algorithms.evaluation import Evaluation
-from qlearn.algorithms.table import greedy, rule
+from qlearn.algorithms.table import greedy, rule, tabulated
 from qlearn.algorithms.table.config import TableConfig
 from qlearn.algorithms.table.plan import check_size, plan_of, states_of
 from qlearn.envs import loop
@@ -188,9 +188,16 @@ class NumbaLearner(SequentialLearner):
         self.finals = np.zeros((1, 1), np.int64)
         begin = (self.copies, self.observations, 0, 1, self.world)
         self.kernels.prepare("begin_batch", *begin)
-        self.kernels.prepare("learn_one", *self._arguments(0, 0))
-        self.compile_seconds = self.kernels.compile_seconds
         self.kernels.begin_batch(*begin)
+        self.tabulated = tabulated.fits(environment, self.plan)
+        if self.tabulated is None:
+            self.kernels.prepare("learn_one", *self._arguments(0, 0))
+        else:
+            self.fast = tabulated.kernels(environment)
+            self.words, self.whole, self.real = tabulated.working_arrays(1)
+            self.fast.prepare("learn_alone", *self._fast_arguments(0, 0))
+            self.compile_seconds += self.fast.compile_seconds
+        self.compile_seconds += self.kernels.compile_seconds
 
     def _arguments(self, steps: int, episodes: int) -> tuple:
         return (
@@ -198,8 +205,42 @@ class NumbaLearner(SequentialLearner):
             self.visits, self.plan, self.counts, self.log, self.action, steps, episodes, self.world,
         )  # fmt: skip
 
+    def _fast_arguments(self, steps: int, episodes: int) -> tuple:
+        return (
+            self.table.reshape(1, -1), self.words, self.whole, self.real, self.players,
+            self.tabulated, self.plan, self.env_steps, steps, episodes, self.log,
+        )  # fmt: skip
+
     def _learn(self, steps: int, episodes: int) -> int:
-        return self.kernels.learn_one(*self._arguments(steps, episodes))
+        if self.tabulated is None:
+            return self.kernels.learn_one(*self._arguments(steps, episodes))
+        self._lend()
+        done, logged = self.fast.learn_alone(*self._fast_arguments(steps, episodes))
+        self._take_back(done, logged)
+        return -1
+
+    def _lend(self) -> None:
+        """The agent as the fast twin carries it."""
+        copy, whole = self.copies[0], self.whole[0]
+        place = int(self.observations[0, 0])
+        whole[tabulated.PLACE] = place
+        whole[tabulated.GREEDY] = np.argmax(self.table[place])
+        whole[tabulated.ELAPSED] = copy.elapsed
+        whole[tabulated.EPISODES] = self.episodes
+        self.real[0] = copy.shaped_return, copy.elapsed, copy.last_return, copy.last_length
+
+    def _take_back(self, done: int, logged: int) -> None:
+        """The agent as the readable text would have left it."""
+        copy, whole = self.copies[0], self.whole[0]
+        episodes = int(whole[tabulated.EPISODES])
+        copy.episodes += episodes - self.episodes
+        copy.elapsed = self.real[0, tabulated.LENGTH]
+        copy.shaped_return = copy.plain_return = self.real[0, tabulated.RETURN]
+        copy.last_return = copy.last_score = self.real[0, tabulated.LAST_RETURN]
+        copy.last_length = self.real[0, tabulated.LAST_LENGTH]
+        place = int(whole[tabulated.PLACE])
+        copy.state[self.environment.state_number] = self.observations[0, 0] = place
+        self.counts[:] = done, done, episodes, logged
 
     def values(self) -> np.ndarray:
         """The table (states, actions); double Q-learning's is the mean of its two."""

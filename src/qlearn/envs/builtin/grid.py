@@ -61,6 +61,7 @@ class Grid:
     }
     board = CLASSIC_BOARD
     state = {"cell": "int64"}
+    state_number = "cell"
 
     @classmethod
     def configure(cls, options):
