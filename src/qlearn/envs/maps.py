@@ -144,7 +144,7 @@ def notes(
         return []  # the exact solver speaks for boards with chance
     options = environment.options
     later = 1 if options["reward"] == "arrival" else 0
-    forever = _endless(options["step_reward"], discount)
+    forever = _endless(options["step_reward"], discount) if _can_wait(kinds, start) else -np.inf
     to_hole = distances(kinds, HOLE)[start]
 
     def worth(steps: int, reward: float) -> float:
@@ -168,6 +168,14 @@ def notes(
             f" ({forever:.4g} against {goal:.4g} at the goal); raise env.goal_reward or discount"
         ]
     return []
+
+
+def _can_wait(kinds: np.ndarray, start: int) -> bool:
+    """Whether an episode can go on for ever: not where every first step ends it."""
+    row, column = divmod(start, kinds.shape[1])
+    walled = np.pad(kinds, 1, constant_values=WALL)
+    around = walled[[row, row + 2, row + 1, row + 1], [column + 1, column + 1, column, column + 2]]
+    return bool((around < HOLE).any())
 
 
 def _endless(step_reward: float, discount: float) -> float:
