@@ -5,19 +5,30 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from qlearn.envs.gymnasium_plugin import register_when_imported
+
 __version__ = "0.1.0"
+
+register_when_imported()  # our environments in Gymnasium, whichever is imported first
 
 # Loaded on first use: `import qlearn` alone imports no NumPy, Numba, Torch or Gymnasium.
 _HOMES = {
-    "make": "qlearn.envs.registry",
+    "Run": "qlearn.runs.run",
     "UserError": "qlearn.errors",
+    "compare": "qlearn.compare.compare",
+    "load": "qlearn.runs.run",
+    "make": "qlearn.envs.registry",
+    "train": "qlearn.runs.training",
 }
 
 if TYPE_CHECKING:
+    from qlearn.compare.compare import compare
     from qlearn.envs.registry import make
     from qlearn.errors import UserError
+    from qlearn.runs.run import Run, load
+    from qlearn.runs.training import train
 
-__all__ = ["UserError", "__version__", "make"]
+__all__ = ["Run", "UserError", "__version__", "compare", "load", "make", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,9 @@ class Algorithm:
     config: str
     engines: dict[str, str]
     default_engine: str
+    interpreting: tuple[
+        str, ...
+    ]  # engines that step environments from Python, the first by default
 
 
 ALGORITHMS = {
@@ -28,6 +31,7 @@ ALGORITHMS = {
             "cupy": "qlearn.algorithms.table.batched:cupy_learner",
         },
         default_engine="numba",
+        interpreting=("numpy", "torch", "cupy"),
     ),
 }
 
@@ -38,11 +42,16 @@ def choose(environment: Environment, algo: str, engine: str) -> tuple[str, str]:
         algo = "table"
     if algo not in ALGORITHMS:
         raise UserError(f"unknown algorithm '{algo}'{closest(algo, ALGORITHMS)}")
+    known = ALGORITHMS[algo]
     if engine == "auto":
-        engine = ALGORITHMS[algo].default_engine
-    engines = ALGORITHMS[algo].engines
-    if engine not in engines:
-        raise UserError(f"unknown engine '{engine}' for {algo}{closest(engine, engines)}")
+        engine = known.default_engine if environment.compiled else known.interpreting[0]
+    if engine not in known.engines:
+        raise UserError(f"unknown engine '{engine}' for {algo}{closest(engine, known.engines)}")
+    if not environment.compiled and engine not in known.interpreting:
+        raise UserError(
+            f"the {engine} engine compiles environments, and {environment.name} is not ours to"
+            f" compile; --engine {known.interpreting[0]} steps it as it is"
+        )
     return algo, engine
 
 
@@ -50,9 +59,15 @@ def config_class(algo: str) -> type:
     return _load(ALGORITHMS[algo].config)
 
 
-def configure(algo: str, settings: dict[str, Any]) -> Any:
-    """The algorithm's configuration with these settings; each wrong one is one clear line."""
+def configure(
+    algo: str, settings: dict[str, Any], environment: Any = None, engine: str = ""
+) -> Any:
+    """The algorithm's configuration with these settings; each wrong one is one clear line.
+
+    Where the user says nothing, the environment's own settings count, then the defaults.
+    """
     cls = config_class(algo)
+    settings = {**(environment.settings.get(algo, {}) if environment else {}), **settings}
     defaults = {field.name: field.default for field in fields(cls)}
     values = {}
     for key, value in settings.items():
@@ -66,7 +81,8 @@ def configure(algo: str, settings: dict[str, Any]) -> Any:
         else:
             default = 0.0 if defaults[key] is None else defaults[key]
             values[key] = coerce(value, default, key)
-    return cls(**values)
+    config = cls(**values)
+    return config.settled(engine) if environment else config
 
 
 def make_learner(algo: str, engine: str, environment: Environment, config: Any, seed: int) -> Any:

@@ -27,51 +27,72 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=options.positive, help="about how long, as a step budget")
     parser.add_argument("--until", type=options.real, metavar="S", help="stop when solved at S")
     parser.add_argument("--seed", type=options.seed, default=0)
+    parser.add_argument("--seeds", type=options.whole(1), metavar="K", help="train K seeds")
+    parser.add_argument("--envs", type=options.whole(1), help="copies of the environment")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--out", metavar="DIR", help="the run's own folder")
     options.add_settings(parser, "any setting, such as lr=0.1 epsilon=1->0.05@0.5 env.slip=0.2")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
+    from qlearn.runs.seeds import train_seeds
     from qlearn.runs.training import Interrupted, train
 
     if arguments.resume and arguments.env:
         raise UserError("either an environment or --resume RUN, not both")
     _take_from_settings(arguments)
-    bar: Any = None
-
-    def progress(row: dict[str, Any]) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = console.progress(row["budget"], "training")
-            if bar is not None:
-                bar.__enter__()
-        if bar is not None:
-            mean = row["return"]
-            bar.update(row["env_steps"], "" if mean is None else f"return {mean:.4g}")
-
+    how: dict[str, Any] = {
+        "algo": arguments.algo,
+        "engine": arguments.engine,
+        "steps": arguments.steps,
+        "episodes": arguments.episodes,
+        "seconds": arguments.seconds,
+        "until": arguments.until,
+        "seed": arguments.seed,
+        "out": arguments.out,
+        "say": console.say,
+        **arguments.settings,
+    }
+    if arguments.envs is not None:
+        how["envs"] = arguments.envs
+    if arguments.device != "auto":
+        how["device"] = arguments.device
     try:
-        finished = train(
-            arguments.env,
-            algo=arguments.algo,
-            engine=arguments.engine,
-            steps=arguments.steps,
-            episodes=arguments.episodes,
-            seconds=arguments.seconds,
-            until=arguments.until,
-            seed=arguments.seed,
-            out=arguments.out,
-            resume=arguments.resume,
-            progress=progress,
-            say=console.say,
-            **arguments.settings,
-        )
+        if arguments.seeds is not None:
+            if arguments.resume:
+                raise UserError("--resume goes on with one run, without --seeds")
+            return train_seeds(arguments.env, arguments.seeds, **how)
+        with _Bar(console) as bar:
+            return train(arguments.env, resume=arguments.resume, progress=bar, **how).report
     except Interrupted as stopped:
         console.error(str(stopped))
         sys.exit(130)
-    finally:
-        if bar is not None:
-            bar.__exit__()
-    return finished.report
+
+
+class _Bar:
+    """A progress line from the first line of metrics on, where a person watches."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.line: Any = None
+        self.begun = False
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.line is not None:
+            self.line.__exit__()
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        if not self.begun:
+            self.begun = True
+            self.line = self.console.progress(row["budget"], "training")
+            if self.line is not None:
+                self.line.__enter__()
+        if self.line is not None:
+            mean = row["return"]
+            self.line.update(row["env_steps"], "" if mean is None else f"return {mean:.4g}")
 
 
 # Options that may also be written as settings: `--set steps=20k` is `--steps 20k`.
@@ -84,6 +105,8 @@ AS_SETTINGS = {
     "algo": str,
     "engine": str,
     "out": str,
+    "seeds": options.whole(1),
+    "device": str,
 }
 
 
@@ -97,6 +120,15 @@ def _take_from_settings(arguments: argparse.Namespace) -> None:
 
 
 def show(report: dict[str, Any], console: Console) -> None:
+    if "runs" in report:
+        for one in report["runs"]:
+            console.out(f"seed {one['seed']}: greedy mean {one['eval']['mean']:.6g}")
+        summary = report["summary"]
+        console.out(
+            f"mean {summary['mean']:.6g}, median {summary['median']:.6g}, interquartile mean"
+            f" {summary['iqm']:.6g} [{summary['low']:.6g} .. {summary['high']:.6g}]"
+        )
+        return
     evaluation = report["eval"]
     console.out(
         f"{report['env']} by {report['algo']} on {report['engine']}:"

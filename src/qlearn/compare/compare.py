@@ -71,7 +71,8 @@ def _contenders(
     first = target.split()[0] if target.split() else target
     if first.endswith(".py"):
         return [script(target, metric, headless)]
-    job = _job_of_run(target) if _is_run(target) else _job_of(target, algo, settings)
+    budgeted = any(amount is not None for amount in budget.values())
+    job = _job_of_run(target) if _is_run(target) else _job_of(target, algo, settings, budgeted)
     for key, amount in budget.items():
         if amount is not None:
             job["settings"][key] = amount
@@ -106,12 +107,12 @@ def _job_of_run(target: str) -> dict[str, Any]:
     }
 
 
-def _job_of(target: str, algo: str, settings: dict[str, Any]) -> dict[str, Any]:
+def _job_of(target: str, algo: str, settings: dict[str, Any], budgeted: bool) -> dict[str, Any]:
     options = {
         key[4:]: value for key, value in settings.items() if key.startswith(("env.", "env_"))
     }
     own = {key: value for key, value in settings.items() if not key.startswith(("env.", "env_"))}
-    if "steps" not in own and "episodes" not in own:
+    if not budgeted and "steps" not in own and "episodes" not in own:
         own |= {"episodes": DEFAULT_EPISODES, "steps": DEFAULT_EPISODES * STEPS_AN_EPISODE}
     return {"env": target, "env_options": options, "algo": algo, "engine": "auto", "settings": own}
 

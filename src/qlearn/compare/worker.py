@@ -26,7 +26,7 @@ class Contender:
     def __init__(self, job: dict[str, Any]) -> None:
         self.environment = find(job["env"], job["env_options"])
         self.algo, self.engine = registry.choose(self.environment, job["algo"], job["engine"])
-        self.config = registry.configure(self.algo, job["settings"])
+        self.config = registry.configure(self.algo, job["settings"], self.environment, self.engine)
         self._optimum: Any = None
         self._peak: float | None = None
 

@@ -117,6 +117,14 @@ class Batch:
                 " fields"
             )
 
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Everything the next step depends on, as named arrays."""
+        raise NotImplementedError
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Goes on from what `get_state` gave."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Frees what the batch holds outside this process."""
 

@@ -27,9 +27,7 @@ def observe_bucket(state, observation, world):
     place = 0
     for k in range(world.bucket_counts.shape[0]):
         count = world.bucket_counts[k]
-        part = int(
-            (float(state.bucket_view[k]) - world.bucket_low[k]) * world.bucket_scale[k]
-        )
+        part = int((float(state.bucket_view[k]) - world.bucket_low[k]) * world.bucket_scale[k])
         place = place * count + min(max(part, 0), count - 1)
     observation[0] = place
 
@@ -44,9 +42,7 @@ def divide(environment: Any, buckets: Any) -> Any:
     if not environment.compiled:
         return BucketEnvironment(environment, counts, states, options)
     low, high = environment.bounds
-    fields = [
-        (name, environment.state.fields[name][0]) for name in environment.state.names or ()
-    ]
+    fields = [(name, environment.state.fields[name][0]) for name in environment.state.names or ()]
     view = ("bucket_view", np.dtype((np.float64, counts.shape)))
     return replace(
         environment,
@@ -97,6 +93,14 @@ class BucketBatch(Batch):
         self.rewards, self.valid = self.inner.rewards, self.inner.valid
         self.terminated, self.truncated = self.inner.terminated, self.inner.truncated
         self.info["valid"] = self.valid
+        self.notes = getattr(self.inner, "notes", ())
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        return {**self.inner.get_state(), "places": self.observations.copy()}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        self.inner.set_state(state)
+        self.observations[:] = self.environment.place(self.inner.observations)
 
     def reset(self, seed: int | None = None):
         self.observations[:] = self.environment.place(self.inner.reset(seed)[0])

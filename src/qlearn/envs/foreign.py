@@ -63,6 +63,7 @@ class GymEnvironment:
     action_names: tuple[str, ...] = ()
     reward: Callable | None = None
     draw: Callable | None = None
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     model: Callable | None = None
     kind: str = "gymnasium"
 

@@ -138,5 +138,5 @@ class PlainGame:
     def draw(self) -> str:
         """The position as text, as the environment draws it or field by field."""
         if self.environment.draw is not None:
-            return self.environment.draw(self.copy.state, self.world)
+            return self.environment.picture(self.copy.state, self.world)
         return "\n".join(f"{key} = {value}" for key, value in self.copy.state.as_dict().items())

@@ -54,6 +54,7 @@ class Environment:
     reward: Callable | None = None  # the user's own, of env.reward
     target: str = ""  # what find() was asked for
     between: tuple[tuple[float, float], ...] = ()  # bounds of each number seen, where known
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # its own, by algorithm
     state_number: str = ""  # the field of `state` that alone is the state, and what is observed
     through: tuple[Callable, Callable] | None = None  # (its inner placeholder, an outer observe)
 
@@ -101,6 +102,11 @@ class Environment:
             meaning[loop.advance] = loop.advance_rewarded
         return meaning
 
+    def picture(self, state: Any, world: Any) -> str:
+        """A position as text; `draw` may leave `world` out like any other function."""
+        assert self.draw is not None
+        return self.draw(state) if _arity(self.draw) == 1 else self.draw(state, world)
+
     @cached_property
     def copy_dtype(self) -> np.dtype:
         """One copy as a record: state and books in one place, so that a step touches one."""
@@ -143,7 +149,8 @@ def from_class(
     declared: dict[str, Any] = {
         key: getattr(cls, key)
         for key in ("actions", "observation", "max_steps", "state", "world", "low", "high", "bounds",
-                    "discount", "notes", "action_names")
+                    "discount", "notes", "action_names",
+                    "settings")
         if hasattr(cls, key)
     }  # fmt: skip
     if hasattr(cls, "configure"):
@@ -177,6 +184,7 @@ def from_class(
         reward=reward,
         target=target or name,
         between=_bounds(declared, where),
+        settings=dict(declared.get("settings", {})),
         state_number=getattr(cls, "state_number", ""),
     )
     return spec

@@ -114,7 +114,8 @@ def build(
         text.add_line(line)
     names = {entry.__name__: text.add(entry, style["entry"]) for entry in entries}
     rendered = text.render()
-    folder_name = f"{_slug(name)}-{flavour}-{cache.key(rendered, *_toolchain(flavour))}"
+    # Named by what it says alone: environments that differ in numbers only share a kernel.
+    folder_name = f"{flavour}-{cache.key(rendered, *_toolchain(flavour))}"
     home = cache.store(folder_name, {"kernel.py": rendered})
     module = _load(f"qlearn_kernel_{folder_name.replace('-', '_')}", home / "kernel.py")
     fresh = not any((home / "__pycache__").glob("*.nbi"))
@@ -258,10 +259,6 @@ def _toolchain(flavour: str) -> list[str]:
         llvm.get_host_cpu_name(),
         llvm.get_host_cpu_features().flatten(),
     ]
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower()[:40] or "kernel"
 
 
 def _load(module_name: str, path: Path) -> types.ModuleType:

@@ -102,11 +102,13 @@ def train(
     }
     if episodes is not None and steps is None and "steps" not in settings:
         settings["steps"] = episodes * 10_000  # the episodes end the run
-    config = registry.configure(algo, settings)
+    config = registry.configure(algo, settings, environment, engine)
     started = time.perf_counter()
     if seconds is not None:
         config = _budget_of(seconds, algo, engine, environment, config, seed, say)
     learner = registry.make_learner(algo, engine, environment, config, seed)
+    for note in learner.notes:
+        say(note)
     record = {
         "env": environment.target or env,
         "env_name": environment.name,
@@ -159,6 +161,11 @@ def _resume(
     last = folder.path / "checkpoints" / "last"
     if checkpoint.exists(last):
         training.restore(*checkpoint.load(last))
+        if not environment.compiled:
+            say(
+                f"what was learned goes on exactly; {environment.name} cannot be saved and begins"
+                " new games"
+            )
     else:
         say(f"{folder.path.name} has no checkpoint yet; starting again from its configuration")
         (folder.path / "metrics.jsonl").unlink(missing_ok=True)

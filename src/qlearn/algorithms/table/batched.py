@@ -75,11 +75,13 @@ class BatchedLearner:
         by_visits = self.plan.lr.kind == rule.VISITS
         self.visits = arrays.full(entries if by_visits else (0,), 0.0)
         self.batch = batch(environment, self.envs, seed)
-        self.compile_seconds = getattr(self.batch, "compile_seconds", 0.0)
+        self.evaluator = greedy.Evaluator(environment)
+        self.compile_seconds = self.evaluator.compile_seconds
+        self.compile_seconds += getattr(self.batch, "compile_seconds", 0.0)
+        self.notes = getattr(self.batch, "notes", ())  # how foreign environments are run
         self.env_steps = self.updates = self.episodes = 0
         self.state = self._see(self.batch.reset()[0])
         self.action: Any = None
-        self._evaluator: Any = None
 
     def _see(self, observations: np.ndarray) -> Any:
         return self.arrays.put(observations[:, 0].copy())
@@ -165,7 +167,7 @@ class BatchedLearner:
         return greedy.policy_of(self.values())
 
     def evaluate(self, episodes: int, seed: int, most_steps: int) -> Evaluation:
-        return greedy.evaluate(self.environment, self.values(), episodes, seed, most_steps)
+        return self.evaluator(self.values(), episodes, seed, most_steps)
 
     def figures(self) -> dict[str, Any]:
         return rule.figures(self.plan, self.env_steps)

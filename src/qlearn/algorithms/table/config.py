@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qlearn.errors import UserError, closest
 
@@ -11,11 +11,11 @@ RULES = ("q", "sarsa", "expected_sarsa", "double")
 
 @dataclass(frozen=True)
 class TableConfig:
-    lr: float | str = 0.5
+    lr: float | str = "visits:1@0.6"
     """Learning rate (alpha): a number or a schedule such as visits:1@0.6."""
     discount: float | None = None
     """Discount (gamma); by default the environment's own."""
-    epsilon: float | str = 0.1
+    epsilon: float | str = "1->0.1"
     """Chance of a random action: a number or a schedule such as 1->0.05@0.5."""
     rule: str = "q"
     """q, sarsa, expected_sarsa or double (double Q-learning)."""
@@ -23,14 +23,20 @@ class TableConfig:
     """Every entry's first value; above what can be earned, it is an optimistic start."""
     round_to: int = -1
     """Decimals kept at each update, as in the classic script (3); -1 keeps them all."""
-    steps: int = 200_000
-    """Environment steps of the whole training."""
+    steps: int = 0
+    """Environment steps of the whole training; 0: by the engine, about a second's worth."""
     episodes: int = 0
     """Episodes of the whole training; 0 leaves the end to `steps`."""
     envs: int = 64
     """Copies that share the table on the batched engines; dict and numba play one."""
     device: str = "cpu"
     """Where the torch engine keeps its table: cpu or cuda."""
+
+    def settled(self, engine: str) -> TableConfig:
+        """With a number in the place of every 0 that means `automatic`."""
+        if self.steps:
+            return self
+        return replace(self, steps=5_000_000 if engine == "numba" else 500_000)
 
     def check(self) -> None:
         if self.rule not in RULES:

@@ -10,7 +10,6 @@ import numpy as np
 from qlearn import rng as random_streams
 from qlearn.algorithms.evaluation import Evaluation, from_episodes
 from qlearn.envs import loop
-from qlearn.envs.spec import Environment
 from qlearn.kernels.build import build
 
 EVALUATED_TOGETHER = 32
@@ -38,34 +37,50 @@ def play_all(copies, observations, finals, cut, best, most_steps, max_steps, wor
         cut[i] = play(copies[i], observations[i], finals[i], best, most_steps, max_steps, world)
 
 
-def evaluate(
-    environment: Environment, values: np.ndarray, episodes: int, seed: int, most_steps: int
-) -> Evaluation:
-    """`episodes` greedy episodes on games of their own; endless ones are cut off and counted."""
-    best = np.argmax(values, axis=1)
-    if not environment.compiled:
-        return _evaluate_foreign(environment, best, episodes, seed, most_steps)
-    kernels = build(
-        f"greedy play on {environment.name}",
-        [play_all],
-        environment.bind,
-        lines=[environment.world_line],
-    )
-    copies = np.zeros(episodes, environment.copy_dtype)
-    copies["rng"] = random_streams.streams(seed, episodes, random_streams.EVALUATION)
-    seen = np.zeros((episodes, 1), np.int64)
-    cut = np.zeros(episodes, np.bool_)
-    arguments: tuple[Any, ...] = (
-        copies, seen, seen.copy(), cut, best, most_steps, environment.max_steps,
-        environment.world(kernels.module.World),
-    )  # fmt: skip
-    kernels.prepare("play_all", *arguments)
-    kernels.play_all(*arguments)
-    return from_episodes(
-        np.where(cut, copies["plain_return"], copies["last_score"]),
-        np.where(cut, copies["elapsed"], copies["last_length"]),
-        int(cut.sum()),
-    )
+class Evaluator:
+    """Plays a table's greedy policy; compiled when it is made, not when it is first asked."""
+
+    def __init__(self, environment: Any) -> None:
+        self.environment = environment
+        self.compile_seconds = 0.0
+        if environment.compiled:
+            self.kernels = build(
+                f"greedy play on {environment.name}",
+                [play_all],
+                environment.bind,
+                lines=[environment.world_line],
+            )
+            self.world = environment.world(self.kernels.module.World)
+            best = np.zeros(1, np.int64)
+            self.kernels.prepare("play_all", *self._arguments(self._copies(0, 0), best, 0))
+            self.compile_seconds = self.kernels.compile_seconds
+
+    def __call__(self, values: np.ndarray, episodes: int, seed: int, most_steps: int) -> Evaluation:
+        """`episodes` greedy episodes on games of their own; endless ones are cut off, counted."""
+        best = np.argmax(values, axis=1)
+        if not self.environment.compiled:
+            return _evaluate_foreign(self.environment, best, episodes, seed, most_steps)
+        copies = self._copies(episodes, seed)
+        arguments = self._arguments(copies, best, most_steps)
+        self.kernels.play_all(*arguments)
+        cut = arguments[3]
+        return from_episodes(
+            np.where(cut, copies["plain_return"], copies["last_score"]),
+            np.where(cut, copies["elapsed"], copies["last_length"]),
+            int(cut.sum()),
+        )
+
+    def _copies(self, episodes: int, seed: int) -> np.ndarray:
+        copies = np.zeros(episodes, self.environment.copy_dtype)
+        copies["rng"] = random_streams.streams(seed, episodes, random_streams.EVALUATION)
+        return copies
+
+    def _arguments(self, copies: np.ndarray, best: np.ndarray, most_steps: int) -> tuple:
+        seen = np.zeros((len(copies), 1), np.int64)
+        return (
+            copies, seen, seen.copy(), np.zeros(len(copies), np.bool_), best, most_steps,
+            self.environment.max_steps, self.world,
+        )  # fmt: skip
 
 
 def _evaluate_foreign(

@@ -28,6 +28,7 @@ class SequentialLearner:
     algo = "table"
     engine = ""
     envs = 1
+    notes: tuple[str, ...] = ()
 
     def __init__(self, environment: Environment, config: TableConfig, seed: int) -> None:
         config.check()
@@ -37,7 +38,8 @@ class SequentialLearner:
         self.action = -1
         self.counts = np.zeros(4, np.int64)
         self.log = np.zeros(LOG_LENGTH)
-        self.compile_seconds = 0.0
+        self.evaluator = greedy.Evaluator(environment)
+        self.compile_seconds = self.evaluator.compile_seconds
         double = config.rule == "double"
         by_visits = self.plan.lr.kind == rule.VISITS
         self.shapes = {
@@ -83,7 +85,7 @@ class SequentialLearner:
 
     def evaluate(self, episodes: int, seed: int, most_steps: int) -> Evaluation:
         """Greedy episodes, without exploration and without learning."""
-        return greedy.evaluate(self.environment, self.values(), episodes, seed, most_steps)
+        return self.evaluator(self.values(), episodes, seed, most_steps)
 
     def policy(self) -> Callable[[np.ndarray], int]:
         """The greedy action for what is observed."""

@@ -59,7 +59,9 @@ class Grid:
         "random_start": False,
         "max_steps": 0,
     }
+    settings = {"table": {"lr": 0.5, "epsilon": 0.1, "steps": 200_000}}  # the classic script's
     board = CLASSIC_BOARD
+    starts = None  # where random starts may be; by default, on any free cell
     state = {"cell": "int64"}
     state_number = "cell"
 
@@ -69,6 +71,7 @@ class Grid:
             raise UserError(f"env.slip must be between 0 and 1, not {options['slip']}")
         cells, start = read_board(cls.board)
         rows, columns = cells.shape
+        starts = cls.starts if cls.starts is not None else np.flatnonzero(cells == FREE)
         return {
             "observation": rows * columns,
             "discount": 0.9,
@@ -77,6 +80,7 @@ class Grid:
                 "rows": rows,
                 "columns": columns,
                 "start": start,
+                "starts": starts if options["random_start"] else np.array([start]),
                 "classic": options["reward"] == "classic",
             },
         }
@@ -85,9 +89,7 @@ class Grid:
     def reset(state, rng, world):
         state.cell = world.start
         if world.random_start:
-            state.cell = integers(rng, world.rows * world.columns)
-            while world.cells[state.cell] != FREE:
-                state.cell = integers(rng, world.rows * world.columns)
+            state.cell = int(world.starts[integers(rng, world.starts.shape[0])])
 
     @staticmethod
     def step(state, action, rng, world):
@@ -154,9 +156,7 @@ def model_of_board(world):
     worth = np.array([world.step_reward, world.step_reward, world.hole_reward, world.goal_reward])
     chance = np.broadcast_to(chances, to.shape)
     start = np.zeros(count)
-    start[world.start] = 1.0
-    if world.random_start:
-        start = (cells == FREE) / np.count_nonzero(cells == FREE)
+    start[world.starts] = 1.0 / world.starts.size
     is_end = cells >= HOLE
     if world.classic:
         reward = np.broadcast_to(worth[cells][:, None, None], to.shape)

@@ -170,12 +170,13 @@ class Snake:
             raise UserError(f"env.start_length must be at least 1, not {length}")
         if border < 0:
             raise UserError(f"env.distance_to_border must be at least 0, not {border}")
-        if size - border - max(border, length - 1) < 1:
+        if length > size:
             raise UserError(
-                f"a board of {size}x{size} has no room for a snake of {length} that starts"
-                f" {border} cells from the border; lower env.start_length or"
-                f" env.distance_to_border, or raise env.size"
+                f"a board of {size}x{size} has no room for a straight snake of {length}; lower"
+                " env.start_length or raise env.size"
             )
+        # On a small board the snake starts as far from the border as there is room for.
+        border = min(border, (size - 1) // 2, size - length)
         if options["starve_after"] < 0:
             raise UserError("env.starve_after must be at least 0 (0: by the board's size)")
         cells = size * size
@@ -206,6 +207,7 @@ class Snake:
                 "sight": ("board", "features", "flat").index(options["observation"]),
                 "relative": relative,
                 "starve_after": options["starve_after"] or 2 * cells + 50,
+                "distance_to_border": border,
             },
         }
 
