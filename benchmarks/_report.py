@@ -33,7 +33,9 @@ def rates(
     rows = []
     for name, values in measured.items():
         row: dict[str, Any] = {"name": name, "unit": unit, **spread(values)}
-        line = f"  {name:44} {row['median']:>16,.0f} {unit} [{row['min']:,.0f} .. {row['max']:,.0f}]"
+        line = (
+            f"  {name:44} {row['median']:>16,.0f} {unit} [{row['min']:,.0f} .. {row['max']:,.0f}]"
+        )
         if name != base:
             row["ratio"] = ratio(values, measured[base])
             line += f"  {row['ratio']['median']:.1f}x [{row['ratio']['low']:.1f} .. {row['ratio']['high']:.1f}]"

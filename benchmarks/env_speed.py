@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -30,13 +31,13 @@ def per_second(step_many: Callable[[], int]) -> Callable[[], float]:
     return measure
 
 
-def compiled_loop(env: str, copies: int = 64, **options: object) -> Callable[[], float]:
-    batch = qlearn.make(env, envs=copies, **options)
+def compiled_loop(env: str, copies: int = 64, **options: Any) -> Callable[[], float]:
+    batch: Any = qlearn.make(env, envs=copies, **options)
     batch.reset()
     return per_second(lambda: batch.rollout(2000))
 
 
-def batch_call(env: str, copies: int, **options: object) -> Callable[[], float]:
+def batch_call(env: str, copies: int, **options: Any) -> Callable[[], float]:
     batch = qlearn.make(env, envs=copies, **options)
     batch.reset()
     actions = np.random.default_rng(0).integers(0, batch.environment.actions, copies)

@@ -33,5 +33,7 @@ class Evaluation:
         }
 
 
-def from_episodes(scores: Sequence[float], lengths: Sequence[int], cut_off: int = 0) -> Evaluation:
+def from_episodes(
+    scores: Sequence[float] | np.ndarray, lengths: Sequence[int] | np.ndarray, cut_off: int = 0
+) -> Evaluation:
     return Evaluation(np.asarray(scores, np.float64), np.asarray(lengths, np.int64), cut_off)

@@ -18,7 +18,7 @@ def alternate(
     """Runs A B C, C B A, A B C, ...; what each contender returned, warm-ups left out."""
     results: dict[str, list[Result]] = {name: [] for name in contenders}
     for turn in range(warmup + repeats):
-        order = list(contenders) if turn % 2 == 0 else list(reversed(contenders))
+        order = list(contenders) if turn % 2 == 0 else list(contenders)[::-1]
         for name in order:
             result = contenders[name]()
             if turn >= warmup:

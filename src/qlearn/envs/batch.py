@@ -33,7 +33,7 @@ class Batch:
     was no transition at all (some Gymnasium classes spend a step on resetting).
     """
 
-    environment: Environment
+    environment: Any
     envs: int
     observations: np.ndarray
     final_observations: np.ndarray

@@ -87,6 +87,8 @@ class BucketEnvironment:
 class BucketBatch(Batch):
     """A batch whose observations are divided on their way out."""
 
+    environment: Any
+
     def __init__(self, environment: BucketEnvironment, envs: int, seed: int) -> None:
         self._allocate(environment, envs)
         self.inner = environment.inner.batch(envs, seed)

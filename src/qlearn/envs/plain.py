@@ -30,6 +30,8 @@ def _plain(value: Any) -> Any:
 class PlainState:
     """An environment's declared fields as attributes; anything undeclared is an error."""
 
+    _kinds: dict[str, Any]
+
     def __init__(self, dtype: np.dtype) -> None:
         values: dict[str, Any] = {}
         kinds: dict[str, Any] = {}

@@ -85,7 +85,7 @@ class Environment:
     @cached_property
     def bind(self) -> dict[Callable, Callable]:
         """The meaning of the loop's placeholders for this environment."""
-        meaning: dict[Callable, Callable] = {}
+        meaning: dict[Any, Callable] = {}
         for name, function in self.functions.items():
             placeholder, adaptor, inner = _ADAPTORS[name]
             if _arity(function) > len(FUNCTIONS[name]):
@@ -404,7 +404,7 @@ def score_without_world(state, world):
     return _score(state)
 
 
-_ADAPTORS = {
+_ADAPTORS: dict[str, tuple[Any, Any, Any]] = {
     "reset": (loop.reset, reset_without_world, _reset),
     "step": (loop.step, step_without_world, _step),
     "observe": (loop.observe, observe_without_world, _observe),

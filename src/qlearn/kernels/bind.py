@@ -15,7 +15,7 @@ def bound(function: Callable, bind: Mapping[Any, Callable]) -> Callable:
 
 
 def _bound(function: Callable, bind: Mapping[Any, Callable], done: dict) -> Callable:
-    function = bind.get(function, function)
+    function = bind.get(function) or function
     if function in done:
         return done[function]
     done[function] = function  # what a recursive mention finds, until we know better
@@ -23,7 +23,7 @@ def _bound(function: Callable, bind: Mapping[Any, Callable], done: dict) -> Call
         return function
     replaced = {}
     for name in function.__code__.co_names:
-        value = function.__globals__.get(name)
+        value: Any = function.__globals__.get(name)
         if plain_or_none(value) is None or not _ours(value):
             continue
         new = _bound(value, bind, done)

@@ -86,7 +86,7 @@ class RunFolder:
         """Appends one object to metrics.jsonl; a failing disk never stops the training."""
         try:
             if self._metrics is None:
-                self._metrics = open(self.path / "metrics.jsonl", "a", encoding="utf-8")
+                self._metrics = (self.path / "metrics.jsonl").open("a", encoding="utf-8")
             self._metrics.write(json.dumps(row) + "\n")
             self._metrics.flush()
         except OSError:

@@ -272,7 +272,9 @@ def fits(environment: Environment, plan: rule.Plan) -> World | None:
         and environment.state_number
         and not {"score", "truncated"} & set(environment.functions)
     )
-    if not simple or environment.observation * environment.actions > MOST_ENTRIES:
+    if not simple or not isinstance(environment.observation, int):
+        return None
+    if environment.observation * environment.actions > MOST_ENTRIES:
         return None
     model = model_of(environment)
     if model is None or not model.deterministic or np.count_nonzero(model.start) != 1:

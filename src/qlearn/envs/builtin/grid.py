@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from qlearn.envs.model import Model
@@ -50,7 +52,7 @@ class Grid:
 
     actions = 4
     action_names = ("up", "down", "left", "right")
-    options = {
+    options: dict[str, Any] = {
         "reward": ("classic", "arrival"),
         "slip": 0.0,
         "step_reward": -1.0,
@@ -60,8 +62,8 @@ class Grid:
         "max_steps": 0,
     }
     settings = {"table": {"lr": 0.5, "epsilon": 0.1, "steps": 200_000}}  # the classic script's
-    board = CLASSIC_BOARD
-    starts = None  # where random starts may be; by default, on any free cell
+    board: tuple[str, ...] = CLASSIC_BOARD
+    starts: np.ndarray | None = None  # where random starts may be; by default, on any free cell
     state = {"cell": "int64"}
     state_number = "cell"
 
