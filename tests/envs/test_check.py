@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import re
 import time
 from pathlib import Path
 
@@ -110,6 +109,13 @@ DECLARED = {
     "negative limit": ([("max_steps = 50", "max_steps = -1  # HERE")], ("`max_steps`", "-1")),
     "state no dict": ([('state = {"x": "float64", "steps": "int64", "seen": ("float64", 4)}',
                         'state = ["x", "steps"]  # HERE')], ("`state` must name its fields",)),
+    "a field without a name": ([('"seen": ("float64", 4)}', '"seen": ("float64", 4), "class": "bool"}  # HERE')],
+                               ("called 'class'",)),
+    "too large to see": ([("observation = (3,)", "observation = (10**12,)  # HERE")], ("too large",)),
+    "bounds the wrong way": ([("max_steps = 50", "max_steps = 50\n    low, high = 1.0, 0.0  # HERE")],
+                             ("`low` must be below `high`",)),
+    "an option without a name": ([('options = {"pace": 1.0}', 'options = {"pace": 1.0, 3: 4}  # HERE')],
+                                 ("called 3",)),
     "field of text": ([('"steps": "int64"', '"steps": "str"'), ('"seen": ("float64", 4)}',
                         '"seen": ("float64", 4)}  # HERE')], ("'steps'", "use float64")),
     "no step": (
@@ -134,12 +140,21 @@ DECLARED = {
           "        return {'actions': options['nothing']}  # HERE\n\n    def reset(")],
         ("configure raised KeyError",),
     ),
+    "a list as an option": ([('options = {"pace": 1.0}', 'options = {"pace": [1.0]}  # HERE')],
+                            ("'pace'", "tuple of choices")),
+    "a decorator": ([("    def step(", "    @functools.lru_cache\n    def step("),
+                     ("def step(state, action, rng, world):", "def step(state, action, rng, world):  # HERE"),
+            ("import math", "import functools\nimport math")],
+                    ("`step`", "without a decorator")),
+    "bounds of too few": (
+        [("actions = 2", "actions = 2\n    bounds = ((0, 1),)  # HERE")], ("`bounds`", "each number"),
+    ),
     "names of actions": (
         [("actions = 2", "actions = 2\n    action_names = ('left',)  # HERE")], ("1 `action_names` for 2",),
     ),
-    "draw without world": (
-        [("    def observe(", "    def draw(state):  # HERE\n        return ''\n\n    def observe(")],
-        ("def draw(state, world)",),
+    "draw with rng": (
+        [("    def observe(", "    def draw(state, rng, world):  # HERE\n        return ''\n\n    def observe(")],
+        ("`draw` must take (state)",),
     ),
 }  # fmt: skip
 
@@ -206,6 +221,7 @@ TEXT = {
         ("not 3 values",),
     ),
     "an import": ([(STEPS, "import math  # HERE\n        state.steps += 1")], ("at the top",)),
+    "del": ([(STEPS, "del state.x  # HERE\n        state.steps += 1")], ("`del`",)),
     "with": ([(STEPS, "with open('f'):  # HERE\n            state.steps += 1")], ("`with`",)),
     "writes to world": ([(STEPS, "world.pace = 2.0  # HERE\n        state.steps += 1")], ("read-only",)),
 }  # fmt: skip
@@ -312,13 +328,19 @@ def test_oddity_is_a_warning(name, tmp_path, uncompiled, capfd):
     assert capfd.readouterr().out == ""
 
 
-def test_the_text_these_tests_break_has_no_problem(tmp_path):
+def test_the_text_these_tests_break_has_no_problem(tmp_path, uncompiled):
     assert found_in(tmp_path, GOOD) == []
 
 
 def test_the_example_and_the_built_ins_have_no_problem():
     for target in (f"{EXAMPLES / 'my_env.py'}:Lander", *registry.BUILTIN):
         assert check(target) == []
+
+
+def test_what_a_file_prints_does_not_reach_standard_output(tmp_path, capfd):
+    text = "print('imported')\n" + broken((STEPS, f"print('stepped')\n        {STEPS}"))
+    assert [problem.severity for problem in found_in(tmp_path, text)] == ["warning"]
+    assert capfd.readouterr().out == ""
 
 
 def test_several_mistakes_are_told_at_once(tmp_path, uncompiled):
@@ -332,6 +354,7 @@ def test_several_mistakes_are_told_at_once(tmp_path, uncompiled):
     assert told >= {"spare = np.zeros(3)", "state.stebs = 0", "obs[1] = np.random.rand()"}
     both = broken(("actions = 2", "actions = 0"), ("observation = (3,)", "observation = 0"))
     assert len(found_in(tmp_path, both)) == 2
+    assert len(found_in(tmp_path, "class Walk:\n    pass\n")) == 6
 
 
 def test_a_hidden_source_that_the_text_does_not_show(tmp_path, uncompiled):
@@ -356,8 +379,8 @@ def test_a_step_that_does_not_come_back(tmp_path, uncompiled, monkeypatch):
 # What only compiled play finds, about two seconds each.
 
 COMPILED = {
-    "cannot be compiled": ([(STEPS, "del action  # HERE\n        state.steps += 1")],
-                           ("step uses `del`, which cannot be compiled",), "error"),
+    "cannot be compiled": ([(STEPS, "state.steps += int(np.clip(state.x, 1.0, 1.0))  # HERE")],
+                           ("step cannot be compiled: there is no clip",), "error"),
     "a new array": ([(STEPS, "state.steps += int((state.seen + 1.0)[0] > -1e9)  # HERE")],
                     ("computes a whole new array",), "error"),
     "a rare write outside": (
@@ -457,9 +480,17 @@ def test_a_good_reward_of_the_users_own(tmp_path):
 
 def test_probe_stops_a_broken_file_in_one_line(tmp_path):
     path = written(tmp_path, broken(("obs[2] = 0.1", "obs[30] = 0.1")))
-    with pytest.raises(UserError, match=rf"^{path}:37: observe reaches outside an array") as told:
+    with pytest.raises(
+        UserError, match=rf"^{re.escape(str(path))}:37: observe reaches outside an array"
+    ) as told:
         qlearn.make(f"{path}:Walk", envs=4)
     assert "\n" not in str(told.value)
+
+
+def test_what_a_class_declares_is_told_with_its_line_by_every_command(tmp_path):
+    path = written(tmp_path, broken(("actions = 2", "actions = 0")))
+    with pytest.raises(UserError, match=rf"^{re.escape(str(path))}:16: `actions` must be"):
+        registry.find(f"{path}:Walk")
 
 
 def test_probe_is_quick(tmp_path):
@@ -478,15 +509,4 @@ def test_probe_ends_where_a_step_is_slow(tmp_path):
 
 
 def test_what_is_divided_into_buckets_is_probed_as_it_was_written():
-    with qlearn.make("cartpole", envs=2, buckets=4) as batch:
-        probe(batch.environment)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="paths of drives in the pattern")
-def test_nothing_of_a_check_reaches_standard_output(tmp_path):
-    path = written(
-        tmp_path, "print('hello')\n" + broken((STEPS, "print(1)\n        state.steps += 1"))
-    )
-    code = f"from qlearn.envs.check import check; check({str(path) + ':Walk'!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == ""
+    probe(registry.find("cartpole", {"buckets": 4}))

@@ -179,7 +179,7 @@ def test_files_of_one_name_in_two_folders_stay_apart(tmp_path):
         ("", " has no 'Corridor'"),
         ("Corridor = 3\n", ": 'Corridor' is no class"),
         ("def Corridor():\n    pass\n", ": 'Corridor' is no class"),
-        ("class Corridor:\n    pass\n", "Corridor: the class has no `actions`"),
+        ("class Corridor:\n    pass\n", ":1: the class has no `actions`"),
     ],
 )
 def test_files_that_cannot_be(tmp_path, text, said):

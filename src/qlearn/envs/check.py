@@ -23,15 +23,21 @@ FOREIGN_COPIES, FOREIGN_STEPS = 2, 100
 # What a probe may take of every start.
 PROBE_GAMES, PROBE_STEPS, PROBE_SECONDS = 3, 100, 0.2
 
-__all__ = ["Problem", "check", "probe"]
+__all__ = ["Problem", "check", "insist", "probe"]
 
 
 def check(target: str, options: Mapping[str, Any] | None = None) -> list[Problem]:
     """Every problem with the environment a target names; none means it runs everywhere."""
     path, separator, name = target.rpartition(":")
     if separator and path.endswith(".py") and not target.startswith("gym:"):
-        return distinct(_of_file(target, Path(path), name, dict(options or {})))
-    return distinct(_of_named(target, dict(options or {})))
+        return _of_file(target, Path(path), name, dict(options or {}))
+    return _of_named(target, dict(options or {}))
+
+
+def insist(cls: type, options: Mapping[str, Any]) -> None:
+    """The first mistake in what a class declares as a UserError with its line."""
+    for problem in declared.problems(cls, _known(cls, options)):
+        raise UserError(str(problem))
 
 
 def probe(environment: Environment) -> None:
@@ -55,8 +61,7 @@ def _of_file(target: str, path: Path, name: str, options: dict[str, Any]) -> lis
             cls = load_object(path, name)
         if not isinstance(cls, type):
             return [Problem(str(path), 0, f"'{name}' is no class")]
-        known = getattr(cls, "options", {})
-        own = {key: value for key, value in options.items() if key in known}
+        own = _known(cls, options)
         found = declared.problems(cls, own)
         if not found:
             return _of_environment(registry.find(target, options))
@@ -64,7 +69,14 @@ def _of_file(target: str, path: Path, name: str, options: dict[str, Any]) -> lis
         return [from_error(error, str(path))]
     # What does not stand cannot be played, but it can be read.
     functions = {key: getattr(cls, key) for key in FUNCTIONS if hasattr(cls, key)}
-    return found + reading.read(functions, declared.fields(cls, own)).problems
+    return found + distinct(reading.read(functions, declared.fields(cls, own)).problems)
+
+
+def _known(cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that the class itself declares; others are not the file's mistake."""
+    known = getattr(cls, "options", {})
+    known = known if isinstance(known, Mapping) else {}
+    return {key: value for key, value in options.items() if key in known}
 
 
 def _of_named(target: str, options: dict[str, Any]) -> list[Problem]:
@@ -93,7 +105,7 @@ def _of_environment(environment: Environment) -> list[Problem]:
         from qlearn.envs.checks import compiling
 
         found += compiling.problems(environment, text.files)
-    return found
+    return distinct(found)
 
 
 def _of_foreign(environment: Any, target: str) -> list[Problem]:

@@ -51,6 +51,9 @@ def _find(target: str, chosen: dict[str, Any], reward: Any) -> Any:
         cls = load_object(Path(path), name)
         if not isinstance(cls, type):
             raise UserError(f"{path}: '{name}' is no class")
+        from qlearn.envs.check import insist
+
+        insist(cls, chosen)
         return spec.from_class(cls, name, "file", chosen, reward, _absolute(path) + ":" + name)
     if target.endswith(".py"):
         raise UserError(f"which class of {target}? write {target}:Name")

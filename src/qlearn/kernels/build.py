@@ -187,7 +187,7 @@ _COMPLAINTS = (
     (r"Unknown attribute '(\w+)' of type (\w+)", "uses .{0} of a {1}, which cannot be compiled"),
     (r"NameError: name '(\w+)'", "uses '{0}', which is not defined"),
     (r"Cannot unify (.+?) and (.+?) for '([^$'.]+)",
-     "has '{2}' once as {0}, once as {1}; give it one type throughout"),
+     "is unclear: '{2}' is once {0}, once {1}; give it one type throughout"),
     (r"Cannot unify (.+?) and (.+?) for",
      "gives back once {0}, once {1}; give it one type throughout"),
     (r"Can't unify return type from the following types: (.+?)\n",

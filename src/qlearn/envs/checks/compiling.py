@@ -32,6 +32,7 @@ from qlearn.rng import integers
 COPIES = 64
 STEPS = 4096  # of each copy, bounds checked
 SECONDS = 2.0
+LARGEST_COPY = 1 << 20  # bytes
 TWIN_COPIES, TWIN_STEPS = 8, 200
 
 # How far compiled and plain play may lie apart after one step from the same state: mathematical
@@ -88,10 +89,19 @@ def patrolled(environment: Environment, files: Collection[str]) -> Iterator[Prob
         environment.name, [patrol], environment.bind, "checked", [environment.world_line]
     )
     world = environment.world(kernels.module.World)
-    copies = np.zeros(COPIES, environment.copy_dtype)
-    copies["rng"] = random_streams.streams(SEED, COPIES)
-    players = random_streams.streams(SEED, COPIES, random_streams.PLAYER)
-    shape, dtype = (COPIES, *environment.observation_shape), environment.observation_dtype
+    size = environment.copy_dtype.itemsize
+    if size > LARGEST_COPY:
+        yield in_function(
+            plain(environment.functions["reset"]),
+            f"the state takes {size / 1e6:.3g} MB, and thousands of copies run at once; what all"
+            " share belongs in `world`",
+            WARNING,
+        )
+    count = max(1, min(COPIES, COPIES * LARGEST_COPY // size))
+    copies = np.zeros(count, environment.copy_dtype)
+    copies["rng"] = random_streams.streams(SEED, count)
+    players = random_streams.streams(SEED, count, random_streams.PLAYER)
+    shape, dtype = (count, *environment.observation_shape), environment.observation_dtype
     at = np.zeros(2, np.int64)
     fixed = (copies, players, np.zeros(shape, dtype), np.zeros(shape, dtype), at)
     rest = (environment.actions, environment.max_steps, world)
@@ -115,7 +125,7 @@ def patrolled(environment: Environment, files: Collection[str]) -> Iterator[Prob
     if environment.max_steps == 0 and copies["episodes"].sum() == 0:
         yield in_function(
             plain(environment.functions["step"]),
-            f"no episode ended in {done * COPIES:,} random steps, and there is no `max_steps`; give"
+            f"no episode ended in {done * count:,} random steps, and there is no `max_steps`; give"
             " one, so that an episode that leads nowhere is cut off",
             WARNING,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import keyword
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,9 @@ from qlearn.envs.checks.problem import Found, Problem, from_error, in_function, 
 from qlearn.errors import UserError, closest
 from qlearn.kernels.text import plain_or_none
 
+# What the plain twin of a state is made of.
+RESERVED = ("_kinds", "_cut", "as_dict")
+LARGEST_OBSERVATION = 1 << 24
 NEEDED = ("actions", "observation", "state")
 
 
@@ -60,6 +64,14 @@ def declared(cls: type, chosen: Mapping[str, Any], places: Places) -> dict[str, 
     defaults = getattr(cls, "options", {})
     if not isinstance(defaults, Mapping):
         raise Found(places.problem("options", "`options` must be a dict of names and defaults"))
+    for key, value in defaults.items():
+        try:
+            _field_name(key, "`options`")
+        except UserError as error:
+            raise Found(places.problem("options", str(error))) from None
+        if not isinstance(value, bool | int | float | str | tuple | np.number):
+            message = f"option '{key}' must be a number, a text or a tuple of choices"
+            raise Found(places.problem("options", f"{message}, not {value!r}"))
     try:
         options = spec.settle(defaults, chosen, "")
     except UserError as error:
@@ -99,12 +111,13 @@ def _value_problems(cls: type, values: dict[str, Any], places: Places) -> Iterat
             yield Problem(places.file, places.line, message)
     readers = {
         "actions": lambda value: spec._positive(value, "`actions`"),
-        "observation": lambda value: spec._observation(value, ""),
+        "observation": _observation,
         "max_steps": lambda value: spec._limit(value, ""),
-        "state": lambda value: spec._state(value, ""),
+        "state": _state,
         "world": _world,
         "low": lambda value: _number(value, "low"),
         "high": lambda value: _number(value, "high"),
+        "bounds": lambda _: spec._bounds(values, "") if "observation" in values else None,
         "discount": _discount,
     }
     for key, read in readers.items():
@@ -115,14 +128,41 @@ def _value_problems(cls: type, values: dict[str, Any], places: Places) -> Iterat
         except UserError as error:
             yield from_error(error, *places.of(key))
     names, actions = values.get("action_names", ()), values.get("actions")
-    if names and isinstance(actions, int) and len(names) != actions:
+    if not isinstance(names, tuple | list):
+        yield places.problem("action_names", f"`action_names` must be a tuple, not {names!r}")
+    elif names and isinstance(actions, int) and len(names) != actions:
         yield places.problem("action_names", f"{len(names)} `action_names` for {actions} actions")
+    if not isinstance(values.get("notes", ()), tuple | list):
+        yield places.problem("notes", "`notes` must be a tuple of texts")
+    low, high = values.get("low", -np.inf), values.get("high", np.inf)
+    if spec._is_number(low) and spec._is_number(high) and not low < high:
+        yield places.problem("low", f"`low` must be below `high`, and {low} is not below {high}")
+
+
+def _observation(value: Any) -> None:
+    size = spec._observation(value, "")
+    if not isinstance(size, int) and size[0] > LARGEST_OBSERVATION:
+        raise UserError(f"`observation` is too large: {size[0]:,} numbers for each copy")
+
+
+def _state(value: Any) -> None:
+    for name in spec._state(value, "").names or ():
+        if keyword.iskeyword(name) or name in RESERVED:
+            raise UserError(f"a field of `state` cannot be called '{name}'")
+
+
+def _field_name(name: Any, where: str) -> None:
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        raise UserError(f"a field of {where} cannot be called {name!r}")
+    if name.startswith("_"):
+        raise UserError(f"a field of {where} cannot begin with _, as '{name}' does")
 
 
 def _world(value: Any) -> None:
     if not isinstance(value, Mapping):
         raise UserError(f"`world` must be a dict of numbers and arrays, not {value!r}")
     for key, part in value.items():
+        _field_name(key, "`world`")
         spec._world_value(key, part, "")
 
 
@@ -144,13 +184,14 @@ def _function_problems(cls: type, places: Places) -> Iterator[Problem]:
         if function is not None:
             yield from _argument_problems(name, function, takes, wanted)
         elif static is not None:
-            yield places.problem(name, f"`{name}` must be written as `{wanted}`")
+            message = f"`{name}` must be a plain function without a decorator: `{wanted}`"
+            yield places.problem(name, message)
         elif name in spec.REQUIRED:
             message = f"the class has no `{wanted}`{_near(name, cls)}"
             yield Problem(places.file, places.line, message)
     draw = plain_or_none(inspect.getattr_static(cls, "draw", None))
-    if draw is not None and len(inspect.signature(draw).parameters) != 2:
-        yield in_function(draw, "`draw` must be written as `def draw(state, world)`")
+    if draw is not None and len(inspect.signature(draw).parameters) not in (1, 2):
+        yield in_function(draw, "`draw` must take (state) and perhaps world")
 
 
 def _argument_problems(

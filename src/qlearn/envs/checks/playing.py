@@ -12,7 +12,15 @@ import numpy as np
 
 from qlearn import rng as random_streams
 from qlearn.envs.checks.problem import WARNING, Found, Problem, in_function, innermost
-from qlearn.envs.checks.watching import Stuck, Watchdog, WatchedState, silence, traced
+from qlearn.envs.checks.watching import (
+    Stuck,
+    Watchdog,
+    WatchedState,
+    restore,
+    silence,
+    snapshot,
+    traced,
+)
 from qlearn.envs.checks.words import raised_in_words, worded, wrong_number, wrong_result
 from qlearn.envs.plain import PlainGame
 from qlearn.envs.spec import Environment
@@ -70,7 +78,7 @@ class Game:
     def advance(self) -> tuple[Any, ...]:
         """One random step; the next episode begins where one ends."""
         self.action = integers(self.player, self.environment.actions)
-        saved = self.state.values(), list(self.rng)
+        saved = snapshot(self.state), list(self.rng)
         result = self._call("step", self.state, self.action, self.rng)
         reward, terminated = self._looked_at_result(result, saved)
         self.elapsed += 1
@@ -111,10 +119,10 @@ class Game:
     def _observe(self) -> None:
         obs, watched = self.obs, self.observes < WATCHED_OBSERVES
         self.observes += 1
-        saved = self.state.values() if watched else {}
+        saved = snapshot(self.state) if watched else {}
         obs.fill(UNSET if self.environment.discrete else np.nan)
         result = self._call("observe", self.state, obs)
-        if watched and (changed := _changed(saved, self.state.values())):
+        if watched and (changed := _changed(saved, snapshot(self.state))):
             message = (
                 f"observe changes state.{changed[0]}; it may be called any number of times, so"
                 " change the state in step"
@@ -202,7 +210,7 @@ class Game:
     def _at_return(self, message: str, saved: tuple) -> Problem:
         """At the `return` that was reached: the step is played again, line by line."""
         values, self.rng[:] = saved[0], saved[1]
-        self.state.restore(values)
+        restore(self.state, values)
         step = self.functions["step"]
         with traced({step.__code__.co_filename}, lambda: False, step) as place:
             self._call("step", self.state, self.action, self.rng)
@@ -245,21 +253,21 @@ def left_over(environment: Environment, files: Collection[str], watchdog: Watchd
     """Fields that `reset` leaves as it finds them, and that a game changes."""
     games = [Game(environment, files, watchdog) for _ in range(2)]
     for game, fill in zip(games, (0, 1), strict=True):
-        game.state.restore(
-            {name: np.full_like(value, fill) if isinstance(value, np.ndarray) else fill
-             for name, value in game.state.values().items()}
-        )  # fmt: skip
+        blank = snapshot(game.state)
+        for name, value in blank.items():
+            blank[name] = np.full_like(value, fill) if isinstance(value, np.ndarray) else fill
+        restore(game.state, blank)
         game._call("reset", game.state, game.rng)
-    one, other = (game.state.values() for game in games)
+    one, other = (snapshot(game.state) for game in games)
     left = [name for name in one if np.all(np.equal(one[name], 0) & np.equal(other[name], 1))]
     if not left:
         return []
     game, moved = Game(environment, files, watchdog), set()
     game.begin()
-    before = game.state.values()
+    before = snapshot(game.state)
     for _ in range(50):
         game.advance()
-        moved.update(_changed(before, game.state.values()))
+        moved.update(_changed(before, snapshot(game.state)))
     return [name for name in left if name in moved]
 
 
@@ -330,7 +338,7 @@ def drawing_problems(environment: Environment) -> list[Problem]:
     with silence():
         game.reset()
         try:
-            picture = draw(game.copy.state, game.world)
+            picture = game.draw()
         except Exception as error:
             frame = innermost(error, {draw.__code__.co_filename})
             file, line = (frame.filename, frame.lineno or 0) if frame else in_place(draw)

@@ -64,6 +64,7 @@ NOT_COMPILED = {
     ast.Yield: "`yield`",
     ast.YieldFrom: "`yield`",
     ast.Await: "`await`",
+    ast.Delete: "`del`",
     ast.ClassDef: "a class of its own",
 }
 

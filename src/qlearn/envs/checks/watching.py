@@ -43,19 +43,24 @@ class WatchedState(PlainState):
                 self._cut.setdefault((name, *place), (kind.__name__, float(value)))
         super().__setattr__(name, value)
 
-    def values(self) -> dict[str, Any]:
-        """A copy of every field."""
-        return {
-            name: value.copy() if isinstance(value, np.ndarray) else value
-            for name, value in self.as_dict().items()
-        }
 
-    def restore(self, values: dict[str, Any]) -> None:
-        for name, value in values.items():
-            if isinstance(value, np.ndarray):
-                self.__dict__[name][...] = value
-            else:
-                self.__dict__[name] = value
+# Functions, not methods: a field may be called `values`.
+
+
+def snapshot(state: PlainState) -> dict[str, Any]:
+    """A copy of every field."""
+    return {
+        name: value.copy() if isinstance(value, np.ndarray) else value
+        for name, value in state.as_dict().items()
+    }
+
+
+def restore(state: PlainState, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            vars(state)[name][...] = value
+        else:
+            vars(state)[name] = value
 
 
 class Watchdog:

@@ -41,6 +41,8 @@ def wrong_number(value: Any) -> str:
 def worded(value: Any) -> str:
     if isinstance(value, float | np.floating) and not np.isfinite(value):
         return "NaN" if value != value else "infinite"
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.size}"
     return repr(value)
 
 
