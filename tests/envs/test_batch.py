@@ -397,6 +397,18 @@ def test_an_own_reward_is_learnt_from_and_the_score_is_not(tmp_path, engine):
     assert scores >= 10
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_without_an_own_score_the_score_is_the_sum_of_the_replaced_rewards(tmp_path, engine):
+    path = tmp_path / "rewards.py"
+    path.write_text("def flat(before, action, after, reward, terminated):\n    return 0.5\n")
+    batch = qlearn.make("grid", engine=engine, reward=f"{path}:flat")
+    batch.reset()
+    batch.step([1])  # into the hole below
+    assert batch.step([1])[1].tolist() == [0.5]
+    assert batch.last_return.tolist() == [1.0]
+    assert batch.last_score.tolist() == [-6.0]
+
+
 def test_own_rewards_are_the_same_bits_in_both_engines(tmp_path):
     path = tmp_path / "rewards.py"
     path.write_text(REWARDS)

@@ -214,20 +214,23 @@ def test_with_the_defaults_the_best_policy_reaches_the_goal(load, reward):
         game = PlainGame(environment, autoreset=False)
         game.reset()
         here = start_of(lines)
-        for _ in range(len(values)):
+        ended = False
+        for _ in range(len(values) + 1):
             to = max(WAYS, key=lambda way: worth_of(lines, environment, values, here, way))
-            game.step(WAYS.index(to))
-            here = divmod(int(game.observation[0]), len(lines[0]))
-            if lines[here[0]][here[1]] in "GO":
+            _, ended, _ = game.step(WAYS.index(to))
+            if ended:
                 break
-        if reward == "arrival":
-            here = divmod(int(game.final_observation[0]), len(lines[0]))
-        assert lines[here[0]][here[1]] == "G"
+            here = divmod(int(game.observation[0]), len(lines[0]))
+        assert ended
+        row, column = divmod(int(game.final_observation[0]), len(lines[0]))
+        assert lines[row][column] == "G"
 
     check()
 
 
 def worth_of(lines, environment, values, cell, way):
+    if cell not in values:  # the classic exit: every action is the same
+        return 0.0
     to = (cell[0] + way[0], cell[1] + way[1])
     inside = 0 <= to[0] < len(lines) and 0 <= to[1] < len(lines[0])
     if not inside or lines[to[0]][to[1]] == "#":
@@ -298,9 +301,11 @@ def test_a_hole_that_pays_is_told_with_what_to_change(load):
 
 
 def test_never_arriving_is_told_with_what_to_change(load):
-    (note,) = load("S.G", step_reward=0.5).notes
-    assert "never arriving is optimal" in note
-    assert note.endswith("raise env.goal_reward or discount")
+    for reward, goal in (("classic", "1.76"), ("arrival", "1.4")):
+        (note,) = load("S.G", step_reward=0.5, reward=reward).notes
+        assert "never arriving is optimal" in note
+        assert f"(5 against {goal} at the goal)" in note
+        assert note.endswith("raise env.goal_reward or discount")
 
 
 def test_where_no_one_can_wait_waiting_is_not_advised(load):
