@@ -41,6 +41,8 @@ class TableConfig:
     def check(self) -> None:
         if self.rule not in RULES:
             raise UserError(f"unknown rule '{self.rule}'{closest(self.rule, RULES)}")
+        if not -1 <= self.round_to <= 12:
+            raise UserError(f"round_to must be from -1 (keep all) to 12, not {self.round_to}")
         if self.envs < 1:
             raise UserError(f"envs must be at least 1, not {self.envs}")
         if self.discount is not None and not 0.0 <= self.discount <= 1.0:

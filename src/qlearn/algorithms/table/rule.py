@@ -77,6 +77,12 @@ def expected_value(table, state, epsilon, plan):
     return (1.0 - epsilon) * highest + epsilon * total / plan.actions
 
 
+def rounded(value, decimals):
+    """Round half to even as NumPy does; `round(value, decimals)` differs when it is compiled."""
+    scale = 10.0**decimals
+    return round(value * scale) / scale
+
+
 def update(table, visits, state, action, td_target, plan, t):
     """Moves one entry towards its target."""
     when = t
@@ -86,7 +92,7 @@ def update(table, visits, state, action, td_target, plan, t):
     lr = value_at(plan.lr, when)
     value = table[state, action] + lr * (td_target - table[state, action])
     if plan.decimals >= 0:
-        value = round(value, plan.decimals)
+        value = rounded(value, plan.decimals)
     table[state, action] = value
 
 
