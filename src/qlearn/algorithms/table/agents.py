@@ -80,7 +80,7 @@ class Agents:
                 list(pool.map(lambda learner: learner.advance(steps), self._learners))
             else:
                 list(pool.map(lambda low: self._advance(low, steps), parts))
-        self.env_steps = steps
+        self.env_steps = max(self.env_steps, steps)
 
     def _advance(self, low: int, steps: int) -> None:
         high = min(low + AGENTS_A_TASK, len(self.seeds))

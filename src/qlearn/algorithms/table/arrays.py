@@ -159,7 +159,8 @@ class TorchArrays(NumpyArrays):
         return self.torch.round(values, decimals=decimals)
 
     def groups(self, keys: Any) -> tuple[Any, Any, Any]:
-        return self.torch.unique(keys, return_inverse=True, return_counts=True)
+        entries, groups, counts = self.torch.unique(keys, return_inverse=True, return_counts=True)
+        return entries, groups, counts.double()  # a power of whole numbers would be float32
 
     def sums(self, groups: Any, values: Any, n: int) -> Any:
         return self.torch.bincount(groups, values, n)

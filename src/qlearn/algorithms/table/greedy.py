@@ -101,7 +101,7 @@ def _evaluate_foreign(
                 lengths.append(int(batch.last_length[k]))
                 elapsed[k] = 0
             if elapsed.max() >= most_steps:
-                cut_off = episodes - len(scores)
+                cut_off = max(0, episodes - len(scores))
                 scores += [0.0] * cut_off
                 lengths += [most_steps] * cut_off
                 break

@@ -109,7 +109,7 @@ class DictLearner(SequentialLearner):
         self._rule = bound(rule.learn, environment.bind)
         self._start = bound(loop.begin, environment.bind)
         self.world = environment.world()
-        initial = self.config.initial
+        initial = float(self.config.initial)
         self.table: dict = defaultdict(lambda: initial)
         self.twin: dict = defaultdict(lambda: initial)
         self.visits: dict = defaultdict(int)
@@ -136,7 +136,7 @@ class DictLearner(SequentialLearner):
     def get_state(self) -> dict[str, np.ndarray]:
         """The same arrays as the compiled twin's: each can go on where the other stopped."""
         state = {
-            name: np.full(shape, 0 if name == "visits" else self.config.initial)
+            name: np.full(shape, 0 if name == "visits" else float(self.config.initial))
             for name, shape in self.shapes.items()
         }
         state["visits"] = state["visits"].astype(np.int64)
@@ -180,8 +180,8 @@ class NumbaLearner(SequentialLearner):
             lines=[environment.world_line],
         )
         self.world = environment.world(self.kernels.module.World)
-        self.table = np.full(self.shapes["table"], self.config.initial)
-        self.twin = np.full(self.shapes["twin"], self.config.initial)
+        self.table = np.full(self.shapes["table"], float(self.config.initial))
+        self.twin = np.full(self.shapes["twin"], float(self.config.initial))
         self.visits = np.zeros(self.shapes["visits"], np.int64)
         self.copies = np.zeros(1, environment.copy_dtype)
         self.copies["rng"] = random_streams.streams(self.seed, 1)
