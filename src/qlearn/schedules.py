@@ -68,24 +68,38 @@ def parse(text: object, budget: int, name: str) -> Schedule:
         value = _number(start, name)
         if kind != "visits":
             return constant(value)
-        return Schedule(VISITS, value, 0.0, _number(span or 1.0, name), 1.0)
+        return Schedule(VISITS, value, 0.0, _power(span, name), 1.0)
+    if kind == "visits":
+        return Schedule(VISITS, _number(start, name), _number(end, name), _power(span, name), 1.0)
     span, _, stairs = span.partition("x")
     length = _number(span, name) if span else 1.0
     if length <= 0.0:
         raise UserError(f"{name}: a schedule cannot be {length:g} long")
-    if kind == "visits":
-        return Schedule(VISITS, _number(start, name), _number(end, name), length, 1.0)
     if length <= 1.0:
         length *= budget
     first, last = _number(start, name), _number(end, name)
     if kind == "exponential" and (first <= 0.0 or last <= 0.0):
         raise UserError(f"{name}: an exponential schedule needs both ends above 0")
-    return Schedule(KINDS[kind], first, last, length, _number(stairs or 10, name))
+    return Schedule(KINDS[kind], first, last, length, _stairs(stairs, name))
 
 
 def bounds(schedule: Schedule) -> tuple[float, float]:
     """The lowest and highest value that the schedule takes."""
     return min(schedule.start, schedule.end), max(schedule.start, schedule.end)
+
+
+def _power(text: str, name: str) -> float:
+    power = _number(text, name) if text else 1.0
+    if power <= 0.0:
+        raise UserError(f"{name}: the power of the visits must be above 0, not {power:g}")
+    return power
+
+
+def _stairs(text: str, name: str) -> float:
+    stairs = _number(text, name) if text else 10.0
+    if stairs < 1.0 or stairs != int(stairs):
+        raise UserError(f"{name}: stairs are counted in whole numbers from 1 on, not {stairs:g}")
+    return stairs
 
 
 def _number(text: object, name: str) -> float:
