@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,15 @@ def save(path: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Pa
     """Writes PATH.safetensors and PATH.json; each is whole or not there.
 
     The manifest comes last and names the checksum: arrays without their manifest do not count.
+    Until it is there, the arrays of the manifest before are kept beside the new ones.
     """
     from safetensors.numpy import save as pack
 
     data = pack({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-    write_bytes(path.with_name(path.name + ".safetensors"), data)
+    file, before = path.with_name(path.name + ".safetensors"), _before(path)
+    if file.exists() and not (before.exists() and _is_meant(before, path)):
+        os.replace(file, before)
+    write_bytes(file, data)
     manifest = {
         "format": FORMAT,
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -31,7 +36,12 @@ def save(path: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Pa
         **about,
     }
     write_bytes(path.with_name(path.name + ".json"), json.dumps(manifest, indent=2).encode())
+    before.unlink(missing_ok=True)
     return path
+
+
+def _before(path: Path) -> Path:
+    return path.with_name(path.name + ".before.safetensors")
 
 
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -39,20 +49,45 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load as unpack
 
-    manifest = read_json(path.with_name(path.name + ".json"))
+    place = path.with_name(path.name + ".json")
+    manifest = read_json(place)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+        raise UserError(f"{place} is damaged: it describes no checkpoint")
     file = path.with_name(path.name + ".safetensors")
-    if manifest.get("format", 0) > FORMAT:
+    if manifest["format"] > FORMAT:
         raise UserError(f"{file} was written by a newer qlearn; pip install --upgrade qlearn")
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from None
-    if hashlib.sha256(data).hexdigest() != manifest.get("sha256"):
+    data = _arrays_of(manifest, file, _before(path))
+    if data is None:
         raise UserError(f"{file} is damaged: its checksum does not match {path.name}.json")
     try:
         return unpack(data), manifest
     except SafetensorError as error:
         raise UserError(f"{file} is damaged: {error}") from None
+
+
+def _is_meant(file: Path, path: Path) -> bool:
+    """Whether the manifest on disk names this file's checksum."""
+    try:
+        manifest = read_json(path.with_name(path.name + ".json"))
+        return hashlib.sha256(file.read_bytes()).hexdigest() == manifest["sha256"]
+    except (UserError, KeyError, TypeError):
+        return False
+
+
+def _arrays_of(manifest: dict[str, Any], file: Path, before: Path) -> bytes | None:
+    """The bytes that the manifest means; those before, if a save ended between its two files."""
+    for candidate in (file, before):
+        try:
+            data = candidate.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UserError(f"cannot read {candidate}: {error.strerror}") from None
+        if hashlib.sha256(data).hexdigest() == manifest.get("sha256"):
+            return data
+    if not file.exists():
+        raise UserError(f"cannot read {file}: no such file")
+    return None
 
 
 def exists(path: Path) -> bool:

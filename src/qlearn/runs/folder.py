@@ -58,7 +58,7 @@ class RunFolder:
     def open(cls, path: Path) -> RunFolder:
         folder = cls(path)
         folder.record = read_json(path / "run.json")
-        if not isinstance(folder.record, dict) or "format" not in folder.record:
+        if not isinstance(folder.record, dict) or not isinstance(folder.record.get("format"), int):
             raise UserError(f"{path / 'run.json'} is damaged: it describes no run")
         if folder.record["format"] > FORMAT:
             raise UserError(
@@ -66,6 +66,13 @@ class RunFolder:
                 f" reads up to {FORMAT}); pip install --upgrade qlearn"
             )
         return folder
+
+    def whole(self) -> dict[str, Any]:
+        """The record, with everything in it that makes the learner again."""
+        for key in ("env", "env_options", "algo", "engine", "config", "run_config", "seed"):
+            if key not in self.record:
+                raise UserError(f"{self.path / 'run.json'} is damaged: it has no '{key}'")
+        return self.record
 
     def save(self) -> None:
         write_json(self.path / "run.json", self.record)
@@ -105,7 +112,7 @@ def find_run(name: str | Path) -> RunFolder:
         found = list_runs(home)
         if not found:
             raise UserError(f"there is no run in {home} yet; qlearn train ENV makes one")
-        return found[-1]
+        return RunFolder.open(found[-1].path)
     for path in (Path(name), home / name):
         if (path / "run.json").is_file():
             return RunFolder.open(path.absolute())

@@ -39,7 +39,7 @@ class Run:
     def learner(self, best: bool = False) -> Any:
         """The learner as it was saved last, or at its best evaluation."""
         if best not in self._learners:
-            record = self.folder.record
+            record = self.folder.whole()
             place = self.path / "best" if best else self.path / "checkpoints" / "last"
             if not checkpoint.exists(place):
                 raise UserError(f"{self.path.name} has no {place.name} checkpoint yet")

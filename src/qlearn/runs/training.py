@@ -7,6 +7,7 @@ clock decides (how long a chunk is, when a checkpoint is due) changes no number.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -46,6 +47,12 @@ class RunConfig:
     checkpoint_seconds: float = 60.0
     """Seconds between checkpoints."""
 
+    def check(self) -> None:
+        lowest = {"eval_every": 0, "eval_episodes": 1, "eval_max_steps": 1, "checkpoint_seconds": 0}
+        for key, least in lowest.items():
+            if getattr(self, key) < least:
+                raise UserError(f"{key} must be at least {least}, not {getattr(self, key):g}")
+
 
 class Interrupted(Exception):
     """Ctrl-C or SIGTERM: the state is saved, the run can go on later."""
@@ -78,6 +85,11 @@ def train(
     """
     say = say or (lambda _: None)
     if resume is not None:
+        for key, amount in {"seconds": seconds, "until": until, "out": out, **settings}.items():
+            if amount is not None:
+                raise UserError(
+                    f"a resumed run keeps its own settings, {key} too; steps and episodes may grow"
+                )
         return _resume(find_run(resume), steps, episodes, progress, say)
     if env is None:
         raise UserError("which environment? qlearn train cartpole; qlearn envs lists them")
@@ -100,6 +112,8 @@ def train(
         for key, default in asdict(RunConfig()).items()
         if key in settings
     }
+    run_config = RunConfig(**run_settings)
+    run_config.check()
     if episodes is not None and steps is None and "steps" not in settings:
         settings["steps"] = episodes * 10_000  # the episodes end the run
     config = registry.configure(algo, settings, environment, engine)
@@ -115,12 +129,12 @@ def train(
         "env_options": options,
         "algo": algo,
         "engine": engine,
-        "device": "cpu",
+        "device": getattr(learner, "device", "cpu"),
         "threads": 1,
         "seed": seed,
         "until": until,
         "config": asdict(config),
-        "run_config": asdict(RunConfig(**run_settings)),
+        "run_config": asdict(run_config),
     }
     folder = RunFolder.create(
         Path(out) if out else None, f"{_slug(environment.name)}-{algo}-s{seed}", record
@@ -136,9 +150,7 @@ def _resume(
     say: Callable[[str], None],
 ) -> Run:
     """Goes on where the run stopped; from its start where it never came to a checkpoint."""
-    record = folder.record
-    if "config" not in record:
-        raise UserError(f"{folder.path} is damaged: run.json has no configuration")
+    record = folder.whole()
     config = dict(record["config"])
     larger = False
     for key, amount in (("steps", steps), ("episodes", episodes)):
@@ -156,11 +168,12 @@ def _resume(
     learner = registry.make_learner(
         record["algo"], record["engine"], environment, settings, record["seed"]
     )
-    folder.update(status="running", config=asdict(settings), pid=_own_pid())
     training = _Training(folder, learner, progress, started)
     last = folder.path / "checkpoints" / "last"
-    if checkpoint.exists(last):
-        training.restore(*checkpoint.load(last))
+    saved = checkpoint.load(last) if checkpoint.exists(last) else None
+    folder.update(status="running", config=asdict(settings), pid=_own_pid())
+    if saved is not None:
+        training.restore(*saved)
         if not environment.compiled:
             say(
                 f"what was learned goes on exactly; {environment.name} cannot be saved and begins"
@@ -195,14 +208,26 @@ class _Training:
         self.next_log = self.next_eval = 0
         budget = learner.config.steps
         self.log_every = max(1, budget // LOG_LINES)
-        self.eval_every = self.settings.eval_every or (
-            max(UNTIL_STEPS, budget // 50) if self.until is not None else 0
-        )
+        self.eval_every = self.settings.eval_every
+        if self.until is not None:
+            self.eval_every = max(UNTIL_STEPS, self.eval_every or budget // 50)
         self.next_log, self.next_eval = self.log_every, self.eval_every
         self.stop = threading.Event()
 
     def run(self) -> Run:
         """Trains to the end of the budget, or to `--until`."""
+        try:
+            return self._run()
+        except Interrupted:
+            raise
+        except BaseException as error:
+            self.folder.close()
+            with contextlib.suppress(UserError):  # such as a full disk
+                status = "failed" if isinstance(error, Exception) else "interrupted"
+                self.folder.update(status=status)
+            raise
+
+    def _run(self) -> Run:
         folder, learner = self.folder, self.learner
         chunk = 1000
         last_save = time.perf_counter()
@@ -239,10 +264,10 @@ class _Training:
         """What is due at this step: a line of metrics, an evaluation."""
         learner = self.learner
         if learner.env_steps >= self.next_log or learner.finished:
-            self.next_log += self.log_every
+            self.next_log = learner.env_steps + self.log_every
             self._timed("log", self._log)
         if self.eval_every and learner.env_steps >= self.next_eval:
-            self.next_eval += self.eval_every
+            self.next_eval = learner.env_steps + self.eval_every
             begun = time.perf_counter()
             self._judge(self._evaluate(UNTIL_EPISODES))
             self.train_seconds += time.perf_counter() - begun
