@@ -107,9 +107,8 @@ def build(
         bind,
         lambda function: style["cold" if getattr(function, "__cold__", False) else "hot"],
         PREAMBLE + style["import"],
+        given=device.NAMES if flavour == "cuda" else {},
     )
-    if flavour == "cuda":
-        text._names.update(device.NAMES)
     for line in lines:
         text.add_line(line)
     names = {entry.__name__: text.add(entry, style["entry"]) for entry in entries}

@@ -52,11 +52,13 @@ class ModuleText:
     preamble: str = PREAMBLE
     sources: list[Source] = field(default_factory=list)
     _chunks: list[str] = field(default_factory=list)
+    given: Mapping[Callable, str] = field(default_factory=dict)  # what the preamble defines
     _names: dict[Callable, str] = field(default_factory=dict)
     _constants: dict[tuple[str, str], str] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self._names.update(self.given)
         self._taken.update({"math", "numpy", *dir(builtins)})
         self._lines = self.preamble.count("\n")
 
@@ -220,6 +222,10 @@ def source_of(function: types.FunctionType) -> tuple[str, int]:
         text += "\n"
     if not text.startswith(("def ", "@")):
         raise UserError(f"'{function.__qualname__}' must be written with `def`")
+    if f"def {function.__name__}(" not in text:
+        raise UserError(
+            f"{function.__code__.co_filename} was edited while this process runs; start it again"
+        )
     return text, first
 
 
