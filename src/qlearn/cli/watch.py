@@ -2,6 +2,10 @@
 
 `qlearn watch snake --terminal` lets you play with the arrow keys (q ends it); where there is no
 keyboard, or with --player random, chance plays. `qlearn watch RUN` plays what the run learned.
+
+  qlearn watch RUN --board            what a table learned: values and arrows, in the terminal
+  qlearn watch RUN --png board.png    the same as a picture
+  qlearn watch RUN --curve curve.png  what the run earned while it trained
 """
 
 from __future__ import annotations
@@ -24,7 +28,11 @@ MOST_STEPS = 10_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="RUN|ENV")
-    parser.add_argument("--terminal", action="store_true", help="draw in the terminal (default)")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--terminal", action="store_true", help="play in the terminal (default)")
+    how.add_argument("--board", action="store_true", help="a table's values and arrows, as text")
+    how.add_argument("--png", metavar="FILE", help="a table's values and arrows, as a picture")
+    how.add_argument("--curve", metavar="FILE", help="the learning curve, as a picture")
     parser.add_argument("--player", choices=("auto", "random", "keyboard"), default="auto")
     parser.add_argument("--best", action="store_true", help="the best evaluation's, not the last")
     parser.add_argument("--seed", type=options.seed, default=0)
@@ -34,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
+    if arguments.board or arguments.png is not None or arguments.curve is not None:
+        return _still(arguments, console)
     from qlearn.envs.plain import PlainGame
 
     environment, policy = _target(arguments)
@@ -48,24 +58,60 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
 
 
 def show(report: dict[str, Any], console: Console) -> None:
-    console.out(f"{report['frames']} frames, score {report['return']:.6g}")
+    if report["return"] is not None:
+        console.out(f"{report['frames']} frames, score {report['return']:.6g}")
+    elif report["file"] is not None:
+        console.out(report["file"])
+
+
+def _still(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """One picture of what a run learned; nothing is played."""
+    from qlearn.cli import pictures
+
+    if _is_environment(arguments.target):
+        raise UserError(
+            f"--board, --png and --curve show what a run learned; qlearn train {arguments.target}"
+            " makes one, then: qlearn watch last --board"
+        )
+    found = _run_named(arguments)
+    file = None
+    if arguments.board:
+        pictures.print_board(found, arguments.best, console)
+    elif arguments.png is not None:
+        file = pictures.write_board(found, arguments.best, arguments.png)
+    else:
+        file = pictures.write_curve(found, arguments.curve)
+    return {"file": file, "frames": 1, "return": None}
 
 
 def _target(arguments: argparse.Namespace) -> tuple[Any, Callable | None]:
     """An environment to play oneself, or a run's environment with its greedy policy."""
-    from qlearn.envs.registry import BUILTIN, find
+    from qlearn.envs.registry import find
 
-    target = arguments.target
-    is_run = (Path(target) / "run.json").is_file()
-    if not is_run and (target in BUILTIN or ":" in target or target.endswith((".txt", ".py"))):
-        return find(target, options.environment_options(arguments.settings)), None
+    if _is_environment(arguments.target):
+        return find(arguments.target, options.environment_options(arguments.settings)), None
+    learner = _run_named(arguments).learner(arguments.best)
+    return learner.environment, learner.policy()
+
+
+def _is_environment(target: str) -> bool:
+    from qlearn.envs.registry import BUILTIN
+
+    if (Path(target) / "run.json").is_file():
+        return False
+    return target in BUILTIN or ":" in target or target.endswith((".txt", ".py"))
+
+
+def _run_named(arguments: argparse.Namespace) -> Any:
+    from qlearn.envs.registry import BUILTIN
     from qlearn.runs.run import load
 
+    if arguments.settings:
+        raise UserError("a run is shown in the environment it learned; --set is for ENV")
     try:
-        learner = load(target).learner(arguments.best)
+        return load(arguments.target)
     except UserError as error:
         raise UserError(f"{error} (nor an environment: {', '.join(BUILTIN)})") from None
-    return learner.environment, learner.policy()
 
 
 class Screen:
@@ -154,7 +200,7 @@ class KeyboardPlayer(Player):
 
 
 def _player(arguments: argparse.Namespace, policy: Callable | None, environment: Any) -> Player:
-    if policy is not None:
+    if policy is not None and arguments.player == "auto":
         return PolicyPlayer(policy)
     here = sys.stdin is not None and sys.stdin.isatty()
     if arguments.player == "keyboard" and not here:

@@ -24,11 +24,11 @@ class Board(NamedTuple):
     ending: str  # goal | hole | circles | open: where the way leads
 
 
-def board_of(environment: Any, table: np.ndarray) -> Board:
-    """The board of a table (states, actions).
+def board_of(environment: Any, table: np.ndarray, initial: float = 0.0) -> Board:
+    """The board of a table (states, actions) whose entries began at `initial`.
 
-    Walls and ends have no arrow, nobody acts there. Nor have cells whose actions are all worth
-    the same: nothing was learned there, and the first action is greedy by its number alone.
+    Walls and ends have no arrow: nobody acts there. Nor have cells whose actions are all worth
+    what they were at first: greedy there is the action with the lowest number, for no reason.
     """
     layout = layout_of(environment)
     if layout is None:
@@ -36,7 +36,7 @@ def board_of(environment: Any, table: np.ndarray) -> Board:
     shape = layout.kinds.shape
     best = np.argmax(table, axis=1)
     highest = table.max(axis=1)
-    decided = (highest > table.min(axis=1)) & (layout.kinds.reshape(-1) == FREE)
+    decided = np.any(table != initial, axis=1) & (layout.kinds.reshape(-1) == FREE)
     arrows = np.where(decided, np.array(layout.directions)[best], NO_ARROW)
     values = np.where(decided, highest, np.nan)
     way, ending = _way(environment, layout, best)
@@ -65,9 +65,16 @@ def summary(board: Board) -> str:
         "goal": f"from the start the greedy policy reaches the goal in {moves} moves",
         "hole": f"from the start the greedy policy falls into a hole after {moves} moves",
         "circles": "from the start the greedy policy goes round in circles",
-        "open": "where a move leads is partly chance: arrows are what the policy tries",
+        "open": "where one goes is partly chance; arrows are what the policy tries",
     }
     return said[board.ending]
+
+
+def taken_by(board: Board) -> np.ndarray:
+    """The cells (rows, columns) on the way from the start."""
+    taken = np.zeros(board.arrows.shape, np.bool_)
+    taken.flat[list(board.way)] = True
+    return taken
 
 
 def decimals_of(values: np.ndarray) -> int:
@@ -77,6 +84,11 @@ def decimals_of(values: np.ndarray) -> int:
     if largest == 0.0:
         return 0
     return int(np.clip(2 - np.floor(np.log10(largest)), 0, 4))
+
+
+def number(value: float, decimals: int) -> str:
+    """With so many decimals, and no minus before nothing."""
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"
 
 
 # As text.
@@ -89,11 +101,14 @@ class Marks(NamedTuple):
     on_the_way: str
     wall: str
     unknown: str
-    box: tuple[str, str, str, str, str]  # horizontal, vertical; corners of top, middle, bottom
+    flat: str  # sides of boxes
+    side: str
+    corners: tuple[tuple[str, str, str], ...]  # of the top, the middle and the bottom
 
 
-FINE = Marks("↑↓←→", "⇑⇓⇐⇒", "█", "·", ("─", "│", "┌┬┐", "├┼┤", "└┴┘"))
-PLAIN = Marks("^v<>", "^v<>", "#", ".", ("-", "|", "+++", "+++", "+++"))
+CORNERS = (("┌", "┬", "┐"), ("├", "┼", "┤"), ("└", "┴", "┘"))
+FINE = Marks("↑↓←→", "⇑⇓⇐⇒", "█", "·", "─", "│", CORNERS)
+PLAIN = Marks("^v<>", "^v<>", "#", ".", "-", "|", (("+", "+", "+"),) * 3)
 
 
 def text(board: Board, width: int = 100, marks: Marks = FINE) -> str:
@@ -115,7 +130,7 @@ def text(board: Board, width: int = 100, marks: Marks = FINE) -> str:
 def encodable(encoding: str | None) -> Marks:
     """Arrows where the terminal can show them, ^ v < > elsewhere."""
     try:
-        "".join(map("".join, FINE)).encode(encoding or "ascii")
+        (FINE.arrows + FINE.on_the_way + FINE.wall + "┌─│·").encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return PLAIN
     return FINE
@@ -133,19 +148,17 @@ def _glyphs(board: Board, marks: Marks) -> np.ndarray:
 
 
 def _arrows(board: Board, marks: Marks) -> np.ndarray:
-    taken = np.zeros(board.arrows.shape, bool)
-    taken.flat[list(board.way)] = True
     # NO_ARROW is -1, which finds the last character.
     usual = np.array([*marks.arrows, marks.unknown])[board.arrows]
     on_the_way = np.array([*marks.on_the_way, marks.unknown])[board.arrows]
-    return np.where(taken, on_the_way, usual)
+    return np.where(taken_by(board), on_the_way, usual)
 
 
 def _written(board: Board, decimals: int) -> np.ndarray:
     """Every value as text, nothing where there is none."""
     return np.array(
         [
-            ["" if np.isnan(value) else f"{value:.{decimals}f}" for value in row]
+            ["" if np.isnan(value) else number(value, decimals) for value in row]
             for row in board.values
         ]
     )
@@ -159,7 +172,7 @@ def _cells(board: Board, decimals: int, marks: Marks, room: int) -> tuple[list, 
     start = board.layout.start
     upper = [[glyph.center(wide) for glyph in row] for row in glyphs]
     row, column = divmod(start, glyphs.shape[1])
-    upper[row][column] = f"S{arrows[row, column]}".center(wide)
+    upper[row][column] = f"S {arrows[row, column]}  "[: max(3, wide)].center(wide)
     lower = [[value.rjust(wide - room // 2).ljust(wide) for value in row] for row in written]
     for row, column in np.argwhere(board.layout.kinds == WALL):
         upper[row][column] = lower[row][column] = marks.wall * wide
@@ -168,10 +181,9 @@ def _cells(board: Board, decimals: int, marks: Marks, room: int) -> tuple[list, 
 
 def _boxed(board: Board, decimals: int, marks: Marks) -> list[str]:
     upper, lower = _cells(board, decimals, marks, room=2)
-    flat, side, *corners = marks.box
+    side, line = marks.side, marks.flat * len(upper[0][0])
     edges = [
-        left + cross.join([flat * len(upper[0][0])] * len(upper[0])) + right
-        for left, cross, right in corners
+        left + cross.join([line] * len(upper[0])) + right for left, cross, right in marks.corners
     ]
     lines = [edges[0]]
     for one, other in zip(upper, lower, strict=True):
