@@ -222,7 +222,7 @@ def source_of(function: types.FunctionType) -> tuple[str, int]:
         text += "\n"
     if not text.startswith(("def ", "@")):
         raise UserError(f"'{function.__qualname__}' must be written with `def`")
-    if f"def {function.__name__}(" not in text:
+    if not re.search(rf"^def\s+{function.__name__}\b", text, re.MULTILINE):
         raise UserError(
             f"{function.__code__.co_filename} was edited while this process runs; start it again"
         )
