@@ -14,6 +14,7 @@ import enum
 import inspect
 import linecache
 import math
+import re
 import sys
 import types
 from collections.abc import Callable, Mapping
