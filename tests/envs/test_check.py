@@ -400,6 +400,13 @@ COMPILED = {
          ("def step(state, action, rng, world):", "def step(state, action, rng, world):  # HERE")],
         ("float32", "float64 is as fast"), "warning",
     ),
+    "too large at times": (
+        [('"steps": "int64"', '"steps": "int16"'), ("max_steps = 50", "max_steps = 500"),
+         ("abs(state.x) > 4.0", "state.steps < 0"), ("state.steps += 1\n", "state.steps += 200\n"),
+         ("state.seen[state.steps & 3]", "state.seen[0]"), ("0.1 * state.steps", "1.0"),
+         ("def step(state, action, rng, world):", "def step(state, action, rng, world):  # HERE")],
+        ("in plain Python alone", "out of bounds for int16"), "error",
+    ),
     "never ends": (
         [("max_steps = 50", "max_steps = 0"), ("abs(state.x) > 4.0", "abs(state.x) > 40.0"),
          ("def step(state, action, rng, world):", "def step(state, action, rng, world):  # HERE")],

@@ -103,22 +103,22 @@ def patrolled(environment: Environment, files: Collection[str]) -> Iterator[Prob
     players = random_streams.streams(SEED, count, random_streams.PLAYER)
     shape, dtype = (count, *environment.observation_shape), environment.observation_dtype
     at = np.zeros(2, np.int64)
-    fixed = (copies, players, np.zeros(shape, dtype), np.zeros(shape, dtype), at)
+    fixed: tuple[Any, ...] = (copies, players, np.zeros(shape, dtype), np.zeros(shape, dtype), at)
     rest = (environment.actions, environment.max_steps, world)
     try:
         kernels.prepare("patrol", *fixed, 0, 0, *rest)
-    except UserError as error:
-        yield from_error(error, next(iter(files)))
+    except UserError as refused:
+        yield from_error(refused, next(iter(files)))
         return
     done, steps, ends = 0, 16, time.monotonic() + SECONDS
     while done < STEPS and time.monotonic() < ends:
-        error: BaseException | None = None
+        raised: Exception | None = None
         try:
             stopped = kernels.entries["patrol"](*fixed, done, steps, *rest)
-        except Exception as raised:
-            stopped, error = 1, raised
+        except Exception as error:
+            stopped, raised = 1, error
         if stopped:
-            yield replayed(environment, files, int(at[0]), int(at[1]), error)
+            yield replayed(environment, files, int(at[0]), int(at[1]), raised)
             return
         done += steps
         steps *= 2
@@ -170,7 +170,15 @@ def differences(environment: Environment, batch: NumbaBatch) -> Iterator[Problem
             # From the same state at each step, so that no last bit grows into another game.
             game.copy.from_record(batch.copies[index])
             game.observation[:] = batch.observations[index]
-        paid = [game.step(action) for game, action in zip(games, actions, strict=True)]
+        try:
+            paid = [game.step(action) for game, action in zip(games, actions, strict=True)]
+        except Exception as error:
+            yield in_function(
+                step,
+                f"{type(error).__name__}: {error}, in plain Python alone; compiled, the step goes"
+                " on with a number that is cut to its field",
+            )
+            return
         batch.step(actions)
         for index, game in enumerate(games):
             what = f"action {actions[index]}"

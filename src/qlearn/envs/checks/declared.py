@@ -83,7 +83,7 @@ def declared(cls: type, chosen: Mapping[str, Any], places: Places) -> dict[str, 
     }
     if hasattr(cls, "configure"):
         try:
-            values.update(cls.configure(dict(options)))  # type: ignore[attr-defined]
+            values.update(cls.configure(dict(options)))
         except UserError as error:
             raise Found(from_error(error, *places.of("configure"))) from None
         except Exception as error:

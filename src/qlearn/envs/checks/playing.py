@@ -50,8 +50,8 @@ class Game:
         self.player = random_streams.stream(SEED, index, random_streams.PLAYER)
         self.world = PlainGame(environment, SEED).world
         shape, dtype = environment.observation_shape, environment.observation_dtype
-        self.obs = np.zeros(shape, dtype)
-        self.before = np.zeros(shape, dtype)
+        self.obs: np.ndarray = np.zeros(shape, dtype)
+        self.before: np.ndarray = np.zeros(shape, dtype)
         self.action: int | None = None
         self.elapsed = self.observes = self.episodes = 0
         self.warnings: list[Problem] = []
@@ -214,7 +214,8 @@ class Game:
         step = self.functions["step"]
         with traced({step.__code__.co_filename}, lambda: False, step) as place:
             self._call("step", self.state, self.action, self.rng)
-        return Problem(*(place or in_place(step)), f"step {message}{self._when()}")
+        file, line = place or in_place(step)
+        return Problem(file, line, f"step {message}{self._when()}")
 
     def _at_cause(self, message: str, broken: Callable[[], bool]) -> Problem:
         """At the line of `observe`, or of a helper, after which the observation is broken."""
@@ -222,7 +223,8 @@ class Game:
         self.obs.fill(0)
         with traced(self.files, broken, observe) as place:
             self._call("observe", self.state, self.obs)
-        return Problem(*(place or in_place(observe)), message)
+        file, line = place or in_place(observe)
+        return Problem(file, line, message)
 
     def _warn(self, problem: Problem) -> None:
         self.warnings.append(Problem(problem.file, problem.line, problem.message, WARNING))

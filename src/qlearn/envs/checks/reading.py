@@ -6,7 +6,7 @@ import ast
 import builtins
 import inspect
 import types
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -210,7 +210,7 @@ class _Reader(ast.NodeVisitor):
         while isinstance(root, ast.Subscript | ast.Attribute):
             root = root.value
         if isinstance(node.value, ast.Name) and self.roles.get(node.value.id) == "state":
-            key = node.slice.value if isinstance(node.slice, ast.Constant) else "x"
+            key = str(node.slice.value) if isinstance(node.slice, ast.Constant) else "x"
             self.say(node, f"reads the state by key; write {node.value.id}.{key}")
         elif self._changed(node) and isinstance(root, ast.Name):
             if self.roles.get(root.id) == "world":
@@ -263,7 +263,7 @@ class _Reader(ast.NodeVisitor):
                 hint = closest(name, self.subject.world)
                 self.say(node, f"uses {whole}, which is no option and no field of `world`{hint}")
         elif role == "state" and self.subject.fields is not None:
-            declared = self.subject.fields.fields or {}
+            declared: Mapping[str, Any] = self.subject.fields.fields or {}
             if name not in declared:
                 hint = closest(name, declared)
                 self.say(node, f"uses {whole}, which `state` does not declare{hint}")
@@ -394,9 +394,9 @@ def _cannot_be_collected(functions: Collection[Callable]) -> Iterator[Problem]:
                 collector.add(plain)
         except UserError as error:
             collector.refused.append(error)
-        for error in collector.refused:
+        for refused in collector.refused:
             code = plain.__code__
-            yield from_error(error, code.co_filename, code.co_firstlineno)
+            yield from_error(refused, code.co_filename, code.co_firstlineno)
         collector.refused.clear()
 
 
