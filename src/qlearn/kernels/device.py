@@ -26,6 +26,19 @@ def local_array(shape, dtype):
     raise NotImplementedError
 
 
+def shared_array(shape, dtype):
+    """Memory of this block of threads; of shape 0, all that the launch has asked for.
+
+    Every array of shape 0 begins at the same place.
+    """
+    raise NotImplementedError
+
+
+def meet():
+    """Waits until every thread of this block is here."""
+    raise NotImplementedError
+
+
 def lower(array, index, value):
     """array[index] = min(array[index], value), whatever the other threads do meanwhile."""
     raise NotImplementedError
@@ -35,6 +48,8 @@ NAMES: dict[Callable, str] = {
     grid: "cuda.grid",
     gridsize: "cuda.gridsize",
     local_array: "cuda.local.array",
+    shared_array: "cuda.shared.array",
+    meet: "cuda.syncthreads",
     lower: "cuda.atomic.min",
 }
 
