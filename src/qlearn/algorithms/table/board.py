@@ -13,7 +13,7 @@ from qlearn.errors import UserError
 NO_ARROW = -1
 MOST_BOXED_ROWS = 12  # with more, boxes are taller than a screen
 MOST_ROWS = 100
-NARROWEST = 3  # characters of a cell that shows a value
+NARROWEST = 4  # characters of a cell that shows a value
 
 
 class Board(NamedTuple):
@@ -167,12 +167,12 @@ def _written(board: Board, decimals: int) -> np.ndarray:
 def _cells(board: Board, decimals: int, marks: Marks, room: int) -> tuple[list, list]:
     """The upper and the lower half of every cell, each as wide as the widest value plus `room`."""
     written = _written(board, decimals)
-    wide = max(2, max(map(len, written.flat))) + room
+    wide = max(3, max(map(len, written.flat))) + room
     glyphs, arrows = _glyphs(board, marks), _arrows(board, marks)
-    start = board.layout.start
     upper = [[glyph.center(wide) for glyph in row] for row in glyphs]
-    row, column = divmod(start, glyphs.shape[1])
-    upper[row][column] = f"S {arrows[row, column]}  "[: max(3, wide)].center(wide)
+    row, column = divmod(board.layout.start, glyphs.shape[1])
+    arrow, left = str(arrows[row, column]).center(wide), 1 if wide > 4 else 0
+    upper[row][column] = f"{arrow[:left]}S{arrow[left + 1 :]}"
     lower = [[value.rjust(wide - room // 2).ljust(wide) for value in row] for row in written]
     for row, column in np.argwhere(board.layout.kinds == WALL):
         upper[row][column] = lower[row][column] = marks.wall * wide
