@@ -29,6 +29,7 @@ ALGORITHMS = {
             "numpy": "qlearn.algorithms.table.batched:numpy_learner",
             "torch": "qlearn.algorithms.table.batched:torch_learner",
             "cupy": "qlearn.algorithms.table.batched:cupy_learner",
+            "cuda": "qlearn.algorithms.table.cuda:cuda_learner",
         },
         default_engine="numba",
         interpreting=("numpy", "torch", "cupy"),
@@ -86,6 +87,11 @@ def configure(
 
 
 def make_learner(algo: str, engine: str, environment: Environment, config: Any, seed: int) -> Any:
+    if environment.kind == "file" or environment.reward is not None:
+        # Compiled code does not notice writing out of bounds: the user's text is tried plain first.
+        from qlearn.envs.check import probe
+
+        probe(environment)
     return _load(ALGORITHMS[algo].engines[engine])(environment, config, seed)
 
 

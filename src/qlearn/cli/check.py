@@ -42,7 +42,12 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
 
 def show(report: dict[str, Any], console: Console) -> None:
     for problem in report["problems"]:
-        place = f"{problem['file']}:{problem['line']}: " if problem["file"] else ""
-        console.out(f"{place}{problem['severity']}: {problem['message']}")
+        place = f"{problem['file']}:{problem['line']}" if problem["line"] else problem["file"]
+        console.out(f"{place}: {problem['severity']}: {problem['message']}")
     if not report["problems"]:
         console.out(f"{report['env']}: no problems found")
+
+
+def exit_code(report: dict[str, Any]) -> int:
+    """2 where there is something to mend; warnings are none."""
+    return 2 if any(problem["severity"] == "error" for problem in report["problems"]) else 0

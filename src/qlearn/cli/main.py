@@ -21,7 +21,8 @@ from qlearn.cli.console import Console
 from qlearn.errors import UserError, closest
 
 # One file a command, `qlearn.cli.NAME`: `add_arguments(parser)`, `run(arguments, console)` gives
-# the JSON object, `show(report, console)` says it to a person.
+# the JSON object, `show(report, console)` says it to a person; `exit_code(report)` where it may
+# be another than 0.
 COMMANDS = {
     "train": "learn an environment",
     "eval": "play a run's greedy policy and report its scores",
@@ -91,16 +92,18 @@ def _main(argv: list[str], console: Console) -> int:
     console.quiet = arguments.quiet
     if arguments.quiet:
         os.environ["QLEARN_QUIET"] = "1"
+    exit_code = getattr(command, "exit_code", lambda report: DONE)
     if not arguments.json:
-        command.show(command.run(arguments, console), console)
-        return DONE
+        report = command.run(arguments, console)
+        command.show(report, console)
+        return exit_code(report)
     # Whatever an environment or a library prints must not get between the reader and the object.
     with contextlib.redirect_stdout(sys.stderr):
         console.json = True
         report = command.run(arguments, console)
     print(json.dumps(report, default=_plain))
     sys.stdout.flush()
-    return DONE
+    return exit_code(report)
 
 
 def usage() -> str:

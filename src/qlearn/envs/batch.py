@@ -180,7 +180,11 @@ class NumbaBatch(Batch):
         if seed is not None:
             self._seed(seed)
         begin = self.kernels.entries["begin_batch"]
-        self._split(lambda low, high: begin(self.copies, self.observations, low, high, self.world))
+        self._split(
+            lambda low, high: self._run(
+                begin, self.copies, self.observations, low, high, self.world
+            )
+        )
         self.begun = True
         return self.observations, self.info
 
@@ -195,13 +199,15 @@ class NumbaBatch(Batch):
             raise self._impossible(bad, self._actions[bad])
         kernel, limit = self.kernels.entries["step_batch"], environment.max_steps
         if self.threads == 1 or self.envs < 2 * COPIES_PER_THREAD:
-            bad = kernel(
-                self.copies, self._actions, self.observations, self.final_observations,
+            bad = self._run(
+                kernel, self.copies, self._actions, self.observations, self.final_observations,
                 self.rewards, self.terminated, self.truncated, 0, self.envs, limit, self.world,
             )  # fmt: skip
         else:
             arguments = self._step_arguments()
-            found = self._split(lambda low, high: kernel(*arguments, low, high, limit, self.world))
+            found = self._split(
+                lambda low, high: self._run(kernel, *arguments, low, high, limit, self.world)
+            )
             bad = next((copy for copy in found if copy >= 0), -1)
         if bad >= 0:
             raise self._no_number(bad)
@@ -224,7 +230,7 @@ class NumbaBatch(Batch):
 
         def play(low: int, high: int) -> None:
             for block in range(low, high, ROLLOUT_BLOCK):
-                kernel(*fixed, block, min(high, block + ROLLOUT_BLOCK), *rest)
+                self._run(kernel, *fixed, block, min(high, block + ROLLOUT_BLOCK), *rest)
 
         self._split(play)
         return steps * self.envs
@@ -238,6 +244,13 @@ class NumbaBatch(Batch):
             self._pool = ThreadPoolExecutor(self.threads)
         edges = [self.envs * k // parts for k in range(parts + 1)]
         return list(self._pool.map(work, edges[:-1], edges[1:]))
+
+    def _run(self, kernel: Any, *arguments: Any) -> Any:
+        """Runs a kernel; what the user's own functions raise in it is theirs to mend."""
+        try:
+            return kernel(*arguments)
+        except Exception as error:
+            raise raised_inside(self.environment, error) from None
 
     def _book(self, name: str) -> np.ndarray:
         return self.copies[name]
@@ -324,3 +337,13 @@ class PlainBatch(Batch):
 def compiled(environment: Environment, flavour: str = "cpu") -> Kernels:
     """The environment's batch loops, compiled."""
     return build(environment.name, ENTRIES, environment.bind, flavour, [environment.world_line])
+
+
+def raised_inside(environment: Any, error: Exception) -> Exception:
+    """An exception out of a compiled loop, as the user's where the text is the user's."""
+    if isinstance(error, UserError) or (environment.kind != "file" and not environment.reward):
+        return error
+    return UserError(
+        f"{environment.name} raised {type(error).__name__}: {error};"
+        f" qlearn check {environment.target} finds where"
+    )

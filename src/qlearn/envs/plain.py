@@ -9,22 +9,7 @@ import numpy as np
 from qlearn import rng as random_streams
 from qlearn.envs import loop
 from qlearn.envs.spec import Environment
-from qlearn.kernels.bind import bound
-
-
-class PlainArray(np.ndarray):
-    """An array whose elements come out as Python numbers.
-
-    Compiled, int16 + 1 is int64 and float32 * 0.1 is float64; NumPy's own scalars stay narrow.
-    """
-
-    def __getitem__(self, index: Any) -> Any:
-        value = super().__getitem__(index)
-        return value.item() if isinstance(value, np.generic) else value
-
-
-def _plain(value: Any) -> Any:
-    return value.view(PlainArray) if isinstance(value, np.ndarray) else value
+from qlearn.kernels.bind import PlainArray, bound, plain_value
 
 
 class PlainState:
@@ -106,7 +91,7 @@ class PlainGame:
     ) -> None:
         self.environment = environment
         world: Any = environment.world()
-        self.world = world._make(map(_plain, world))
+        self.world = world._make(map(plain_value, world))
         self._begin = bound(loop.begin, environment.bind)
         bind = (
             environment.bind if autoreset else environment.bind | {loop.finish: loop.file_episode}
@@ -122,7 +107,7 @@ class PlainGame:
         self.copy = PlainCopy(self.environment, seed, index)
 
     def reset(self) -> np.ndarray:
-        self._begin(self.copy, _plain(self.observation), self.world)
+        self._begin(self.copy, plain_value(self.observation), self.world)
         return self.observation
 
     def step(self, action: int) -> tuple[float, bool, bool]:
@@ -130,8 +115,8 @@ class PlainGame:
         reward, terminated, truncated = self._advance(
             self.copy,
             action,
-            _plain(self.observation),
-            _plain(self.final_observation),
+            plain_value(self.observation),
+            plain_value(self.final_observation),
             self.environment.max_steps,
             self.world,
         )

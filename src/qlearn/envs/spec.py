@@ -160,19 +160,19 @@ def from_class(
     for key in ("actions", "observation", "state"):
         if key not in declared:
             raise UserError(f"{where}the class has no `{key}`; see `qlearn check --help`")
-    numbers = {key: value for key, value in options.items() if _is_number(value)}
+    numbers = {key: value for key, value in options.items() if is_number(value)}
     world = {**numbers, **declared.get("world", {})}
     world.pop("max_steps", None)
     spec = Environment(
         name=name,
         kind=kind,
         description=_first_line(cls),
-        actions=_positive(declared["actions"], where + "`actions`"),
-        observation=_observation(declared["observation"], where),
-        max_steps=_limit(declared.get("max_steps", 0), where),
-        state=_state(declared["state"], where),
+        actions=positive(declared["actions"], where + "`actions`"),
+        observation=observation_of(declared["observation"], where),
+        max_steps=limit_of(declared.get("max_steps", 0), where),
+        state=state_of(declared["state"], where),
         functions=_functions(cls, where),
-        world_values={key: _world_value(key, value, where) for key, value in world.items()},
+        world_values={key: world_value(key, value, where) for key, value in world.items()},
         options=options,
         low=float(declared.get("low", -np.inf)),
         high=float(declared.get("high", np.inf)),
@@ -183,7 +183,7 @@ def from_class(
         action_names=tuple(declared.get("action_names", ())),
         reward=reward,
         target=target or name,
-        between=_bounds(declared, where),
+        between=bounds_of(declared, where),
         settings=dict(declared.get("settings", {})),
         state_number=getattr(cls, "state_number", ""),
     )
@@ -243,7 +243,7 @@ def _as_bool(value: Any) -> bool:
         raise ValueError from None
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return isinstance(value, bool | int | float | np.number)
 
 
@@ -251,13 +251,13 @@ def _first_line(cls: type) -> str:
     return (inspect.getdoc(cls) or "").strip().split("\n")[0]
 
 
-def _positive(value: Any, where: str) -> int:
+def positive(value: Any, where: str) -> int:
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
         raise UserError(f"{where} must be a whole number of at least 1, not {value!r}")
     return int(value)
 
 
-def _limit(value: Any, where: str) -> int:
+def limit_of(value: Any, where: str) -> int:
     if value is None:
         return 0
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 0:
@@ -265,11 +265,11 @@ def _limit(value: Any, where: str) -> int:
     return int(value)
 
 
-def _observation(value: Any, where: str) -> tuple[int, ...] | int:
+def observation_of(value: Any, where: str) -> tuple[int, ...] | int:
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return _positive(value, f"{where}`observation`, a number of states,")
+        return positive(value, f"{where}`observation`, a number of states,")
     try:
-        shape = tuple(_positive(size, "") for size in value)
+        shape = tuple(positive(size, "") for size in value)
     except (TypeError, UserError):
         shape = ()
     if len(shape) != 1:
@@ -280,7 +280,7 @@ def _observation(value: Any, where: str) -> tuple[int, ...] | int:
     return shape
 
 
-def _bounds(declared: Mapping[str, Any], where: str) -> tuple[tuple[float, float], ...]:
+def bounds_of(declared: Mapping[str, Any], where: str) -> tuple[tuple[float, float], ...]:
     if "bounds" not in declared:
         return ()
     try:
@@ -295,7 +295,7 @@ def _bounds(declared: Mapping[str, Any], where: str) -> tuple[tuple[float, float
     return pairs
 
 
-def _state(declared: Any, where: str) -> np.dtype:
+def state_of(declared: Any, where: str) -> np.dtype:
     if not isinstance(declared, Mapping) or not declared:
         raise UserError(f'{where}`state` must name its fields, such as {{"x": "float64"}}')
     fields = []
@@ -349,7 +349,7 @@ def _arity(function: Callable) -> int:
     return len(inspect.signature(function).parameters)
 
 
-def _world_value(key: str, value: Any, where: str) -> Any:
+def world_value(key: str, value: Any, where: str) -> Any:
     if isinstance(value, np.number | np.bool_):
         value = value.item()
     if isinstance(value, bool | int | float):

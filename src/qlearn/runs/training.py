@@ -21,6 +21,7 @@ import numpy as np
 
 from qlearn.algorithms import registry
 from qlearn.algorithms.evaluation import Evaluation
+from qlearn.envs.batch import raised_inside
 from qlearn.envs.registry import find
 from qlearn.envs.spec import coerce
 from qlearn.errors import UserError
@@ -236,7 +237,7 @@ class _Training:
                 begun = time.perf_counter()
                 border = min(self._next_border(), learner.env_steps + chunk)
                 done = learner.env_steps
-                self.returns.append(self._timed("learn", learner.advance, border))
+                self.returns.append(self._timed("learn", self._advance, border))
                 took = time.perf_counter() - begun
                 self.train_seconds += took
                 if took < CHUNK_SECONDS / 2 and learner.env_steps - done >= chunk:
@@ -253,6 +254,13 @@ class _Training:
                     self._save()
                     last_save = time.perf_counter()
             return self._finish()
+
+    def _advance(self, steps: int) -> np.ndarray:
+        try:
+            return self.learner.advance(steps)
+        except Exception as error:
+            self.folder.update(status="failed")
+            raise raised_inside(self.learner.environment, error) from error
 
     def _next_border(self) -> int:
         borders = [self.next_log, self.learner.config.steps]

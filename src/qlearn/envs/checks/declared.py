@@ -99,7 +99,7 @@ def declared(cls: type, chosen: Mapping[str, Any], places: Places) -> dict[str, 
 def fields(cls: type, chosen: Mapping[str, Any]) -> np.dtype | None:
     """The state's fields, where they can be told."""
     try:
-        return spec._state(declared(cls, chosen, Places(cls)).get("state"), "")
+        return spec.state_of(declared(cls, chosen, Places(cls)).get("state"), "")
     except (Found, UserError):
         return None
 
@@ -110,14 +110,14 @@ def _value_problems(cls: type, values: dict[str, Any], places: Places) -> Iterat
             message = f"the class has no `{key}`{_near(key, cls)}"
             yield Problem(places.file, places.line, message)
     readers = {
-        "actions": lambda value: spec._positive(value, "`actions`"),
+        "actions": lambda value: spec.positive(value, "`actions`"),
         "observation": _observation,
-        "max_steps": lambda value: spec._limit(value, ""),
+        "max_steps": lambda value: spec.limit_of(value, ""),
         "state": _state,
         "world": _world,
         "low": lambda value: _number(value, "low"),
         "high": lambda value: _number(value, "high"),
-        "bounds": lambda _: spec._bounds(values, "") if "observation" in values else None,
+        "bounds": lambda _: spec.bounds_of(values, "") if "observation" in values else None,
         "discount": _discount,
     }
     for key, read in readers.items():
@@ -135,18 +135,18 @@ def _value_problems(cls: type, values: dict[str, Any], places: Places) -> Iterat
     if not isinstance(values.get("notes", ()), tuple | list):
         yield places.problem("notes", "`notes` must be a tuple of texts")
     low, high = values.get("low", -np.inf), values.get("high", np.inf)
-    if spec._is_number(low) and spec._is_number(high) and not low < high:
+    if spec.is_number(low) and spec.is_number(high) and not low < high:
         yield places.problem("low", f"`low` must be below `high`, and {low} is not below {high}")
 
 
 def _observation(value: Any) -> None:
-    size = spec._observation(value, "")
+    size = spec.observation_of(value, "")
     if not isinstance(size, int) and size[0] > LARGEST_OBSERVATION:
         raise UserError(f"`observation` is too large: {size[0]:,} numbers for each copy")
 
 
 def _state(value: Any) -> None:
-    for name in spec._state(value, "").names or ():
+    for name in spec.state_of(value, "").names or ():
         if keyword.iskeyword(name) or name in RESERVED:
             raise UserError(f"a field of `state` cannot be called '{name}'")
 
@@ -163,16 +163,16 @@ def _world(value: Any) -> None:
         raise UserError(f"`world` must be a dict of numbers and arrays, not {value!r}")
     for key, part in value.items():
         _field_name(key, "`world`")
-        spec._world_value(key, part, "")
+        spec.world_value(key, part, "")
 
 
 def _number(value: Any, key: str) -> None:
-    if not spec._is_number(value) or value != value:
+    if not spec.is_number(value) or value != value:
         raise UserError(f"`{key}` must be a number, not {value!r}")
 
 
 def _discount(value: Any) -> None:
-    if not spec._is_number(value) or not 0.0 <= value <= 1.0:
+    if not spec.is_number(value) or not 0.0 <= value <= 1.0:
         raise UserError(f"`discount` must be a number from 0 to 1, not {value!r}")
 
 

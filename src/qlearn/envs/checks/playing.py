@@ -24,6 +24,7 @@ from qlearn.envs.checks.watching import (
 from qlearn.envs.checks.words import raised_in_words, worded, wrong_number, wrong_result
 from qlearn.envs.plain import PlainGame
 from qlearn.envs.spec import Environment
+from qlearn.kernels.bind import bound
 from qlearn.kernels.text import plain_or_none
 from qlearn.rng import integers
 
@@ -43,7 +44,7 @@ class Game:
         self.functions: dict[str, FunctionType] = {
             name: plain
             for name, function in [*environment.functions.items(), ("reward", environment.reward)]
-            if (plain := plain_or_none(function)) is not None
+            if (plain := plain_or_none(bound(function, {}))) is not None
         }
         self.state = WatchedState(environment.state)
         self.rng = random_streams.stream(SEED, index)
