@@ -10,13 +10,17 @@ class UserError(Exception):
     """What is wrong and what would work, in one line for the person at the keyboard."""
 
 
+MOST_NAMES = 12  # an error is one line
+
+
 def closest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'snake'?` where a known word is near, else the list of what there is."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1)
     if near:
         return f"; did you mean '{near[0]}'?"
-    return f"; known: {', '.join(known)}" if known else ""
+    shown = ", ".join(known[:MOST_NAMES]) + (", ..." if len(known) > MOST_NAMES else "")
+    return f"; known: {shown}" if known else ""
 
 
 def missing_extra(what: str, extra: str) -> UserError:
