@@ -10,7 +10,8 @@ import pytest
 
 import qlearn
 from qlearn.envs import registry
-from qlearn.envs.check import check, probe
+from qlearn.envs.check import check
+from qlearn.envs.checks.quick import probe
 from qlearn.envs.checks import watching
 from qlearn.errors import UserError
 

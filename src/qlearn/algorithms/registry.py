@@ -89,7 +89,7 @@ def configure(
 def make_learner(algo: str, engine: str, environment: Environment, config: Any, seed: int) -> Any:
     if environment.kind == "file" or environment.reward is not None:
         # Compiled code does not notice writing out of bounds: the user's text is tried plain first.
-        from qlearn.envs.check import probe
+        from qlearn.envs.checks.quick import probe
 
         probe(environment)
     return _load(ALGORITHMS[algo].engines[engine])(environment, config, seed)

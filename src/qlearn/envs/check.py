@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from qlearn import rng as random_streams
 from qlearn.envs import registry
 from qlearn.envs.checks import declared, playing, reading, watching
 from qlearn.envs.checks.problem import ERROR, WARNING, Problem, distinct, from_error
+from qlearn.envs.checks.quick import functions, known, undivided
 from qlearn.envs.spec import FUNCTIONS, Environment
 from qlearn.envs.userfile import load_object
 from qlearn.errors import UserError
@@ -20,10 +20,8 @@ from qlearn.rng import integers
 
 GAMES, STEPS, SECONDS = 8, 150, 2.0
 FOREIGN_COPIES, FOREIGN_STEPS = 2, 100
-# What a probe may take of every start.
-PROBE_GAMES, PROBE_STEPS, PROBE_SECONDS = 3, 100, 0.2
 
-__all__ = ["Problem", "check", "insist", "probe"]
+__all__ = ["Problem", "check"]
 
 
 def check(target: str, options: Mapping[str, Any] | None = None) -> list[Problem]:
@@ -34,49 +32,21 @@ def check(target: str, options: Mapping[str, Any] | None = None) -> list[Problem
     return _of_named(target, dict(options or {}))
 
 
-def insist(cls: type, options: Mapping[str, Any]) -> None:
-    """The first mistake in what a class declares as a UserError with its line."""
-    for problem in declared.problems(cls, _known(cls, options)):
-        raise UserError(str(problem))
-
-
-def probe(environment: Environment) -> None:
-    """The quick look before a user's file is compiled: the first mistake as a UserError."""
-    if vars(environment).get("_probed"):
-        return
-    whole, environment = environment, _undivided(environment)
-    text = reading.read(_functions(environment), environment.state, environment.world_values)
-    found = text.problems + playing.problems(
-        environment, text.files, PROBE_GAMES, PROBE_STEPS, PROBE_SECONDS
-    )
-    for problem in distinct(found):
-        if problem.severity == ERROR:
-            raise UserError(str(problem))
-    vars(whole)["_probed"] = True
-
-
 def _of_file(target: str, path: Path, name: str, options: dict[str, Any]) -> list[Problem]:
     try:
         with watching.silence():
             cls = load_object(path, name)
         if not isinstance(cls, type):
             return [Problem(str(path), 0, f"'{name}' is no class")]
-        own = _known(cls, options)
+        own = known(cls, options)
         found = declared.problems(cls, own)
         if not found:
             return _of_environment(registry.find(target, options))
     except UserError as error:
         return [from_error(error, str(path))]
     # What does not stand cannot be played, but it can be read.
-    functions = {key: getattr(cls, key) for key in FUNCTIONS if hasattr(cls, key)}
-    return found + distinct(reading.read(functions, declared.fields(cls, own)).problems)
-
-
-def _known(cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that the class itself declares; others are not the file's mistake."""
-    known = getattr(cls, "options", {})
-    known = known if isinstance(known, Mapping) else {}
-    return {key: value for key, value in options.items() if key in known}
+    own_functions = {key: getattr(cls, key) for key in FUNCTIONS if hasattr(cls, key)}
+    return found + distinct(reading.read(own_functions, declared.fields(cls, own)).problems)
 
 
 def _of_named(target: str, options: dict[str, Any]) -> list[Problem]:
@@ -92,9 +62,8 @@ def _of_named(target: str, options: dict[str, Any]) -> list[Problem]:
 
 
 def _of_environment(environment: Environment) -> list[Problem]:
-    environment = _undivided(environment)
-    functions = _functions(environment)
-    text = reading.read(functions, environment.state, environment.world_values)
+    environment = undivided(environment)
+    text = reading.read(functions(environment), environment.state, environment.world_values)
     found = text.problems + playing.problems(
         environment, text.files, GAMES, STEPS, SECONDS, twice=not text.hidden
     )
@@ -124,16 +93,3 @@ def _of_foreign(environment: Any, target: str) -> list[Problem]:
                 found.append(Problem(target, 0, f"gives a reward of NaN or infinity (step {step})"))
                 break
     return found
-
-
-def _undivided(environment: Environment) -> Environment:
-    """As the user wrote it, where `env.buckets` makes states of what is observed."""
-    if environment.through is None:
-        return environment
-    seen = environment.state["bucket_view"].shape
-    return replace(environment, observation=seen, through=None)
-
-
-def _functions(environment: Environment) -> dict[str, Callable]:
-    own = {} if environment.reward is None else {"reward": environment.reward}
-    return environment.functions | own

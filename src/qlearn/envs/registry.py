@@ -51,7 +51,7 @@ def _find(target: str, chosen: dict[str, Any], reward: Any) -> Any:
         cls = load_object(Path(path), name)
         if not isinstance(cls, type):
             raise UserError(f"{path}: '{name}' is no class")
-        from qlearn.envs.check import insist
+        from qlearn.envs.checks.quick import insist
 
         insist(cls, chosen)
         return spec.from_class(cls, name, "file", chosen, reward, _absolute(path) + ":" + name)
@@ -112,7 +112,7 @@ def batch(
     if not environment.compiled:
         return environment.batch(envs, seed)
     if environment.kind == "file" or environment.reward is not None:
-        from qlearn.envs.check import probe
+        from qlearn.envs.checks.quick import probe
 
         probe(environment)  # compiled, a write outside an array goes unnoticed
     from qlearn.envs.batch import NumbaBatch, PlainBatch
