@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from qlearn.envs.model import Model
+from qlearn.errors import UserError
 from qlearn.kernels.build import build
 
 TOLERANCE = 1e-10
@@ -63,9 +64,19 @@ def solve(model: Model, discount: float) -> Optimum:
         kernels = build("value iteration", [sweep], {})
         kernels.prepare("sweep", *arrays, discount, values, True)
         run = kernels.sweep
+    patience = model.states + 1000  # sweeps in which the change must have become smaller
+    before = np.inf
     for k in range(MOST_SWEEPS):
-        if run(*arrays, discount, values, k % 2 == 0) <= TOLERANCE * (1.0 - min(discount, 0.9)):
+        change = run(*arrays, discount, values, k % 2 == 0)
+        if change <= TOLERANCE * (1.0 - min(discount, 0.9)):
             break
+        if discount >= 1.0 and k % patience == patience - 1:
+            if change >= 0.999 * before:
+                raise UserError(
+                    "without discount there is no optimum: somewhere an episode can or must go on"
+                    " for ever and what it earns has no bounds; a discount below 1 gives it some"
+                )
+            before = change
     return Optimum(values, action_values(model, discount, values))
 
 
@@ -88,8 +99,11 @@ def action_values(model: Model, discount: float, values: np.ndarray) -> np.ndarr
 
 
 def evaluate(model: Model, discount: float, policy: np.ndarray) -> np.ndarray:
-    """The exact values of a deterministic policy in the states it can reach; nan elsewhere."""
-    from scipy.sparse import coo_matrix, identity
+    """The exact values of a deterministic policy in the states it can reach; nan elsewhere.
+
+    Without discount a policy that may go on for ever has no sum of rewards: -inf.
+    """
+    from scipy.sparse import coo_matrix, diags, identity
     from scipy.sparse.linalg import spsolve
 
     reached = reachable(model, policy)
@@ -104,8 +118,39 @@ def evaluate(model: Model, discount: float, policy: np.ndarray) -> np.ndarray:
     ).tocsc()
     values = np.full(model.states, np.nan)
     earned = np.sum(chance * reward, axis=1)
-    values[reached] = spsolve(identity(reached.size, format="csc") - discount * moves, earned)
+    forever = np.zeros(reached.size, np.bool_)
+    if discount >= 1.0:
+        ends = np.any(ended & (chance > 0.0), axis=1)
+        trapped = inescapable(moves, ends)
+        forever = leading_to(moves, trapped & (earned != 0.0))
+        moves = diags((~trapped).astype(np.float64)) @ moves  # what earns nothing is worth nothing
+        without = diags((~forever).astype(np.float64))
+        moves, earned = without @ moves @ without, np.where(forever, 0.0, earned)
+    found = spsolve(identity(reached.size, format="csc") - discount * moves.tocsc(), earned)
+    values[reached] = np.where(forever, -np.inf, found)
     return values
+
+
+def inescapable(moves: Any, ends: np.ndarray) -> np.ndarray:
+    """The states that are come back to for ever: of circles that no move leaves and none ends."""
+    from scipy.sparse.csgraph import connected_components
+
+    circles, circle = connected_components(moves, connection="strong")
+    left = np.zeros(circles, np.bool_)
+    left[circle[ends]] = True
+    here, to = moves.nonzero()
+    left[circle[here[circle[here] != circle[to]]]] = True
+    return ~left[circle]
+
+
+def leading_to(moves: Any, goals: np.ndarray) -> np.ndarray:
+    """The states from which a policy's moves may come to one of the goals."""
+    found = goals
+    while True:
+        more = found | (moves @ found.astype(np.float64) > 0.0)
+        if np.array_equal(more, found):
+            return found
+        found = more
 
 
 def reachable(model: Model, policy: np.ndarray) -> np.ndarray:
