@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qlearn.envs.gymnasium_plugin import register_when_imported
+from qlearn.envs.gym.gymnasium_plugin import register_when_imported
 
 __version__ = "0.1.0"
 

@@ -11,8 +11,8 @@ import pytest
 import qlearn
 from qlearn.envs import registry
 from qlearn.envs.check import check
-from qlearn.envs.checks.quick import probe
 from qlearn.envs.checks import watching
+from qlearn.envs.checks.quick import probe
 from qlearn.errors import UserError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

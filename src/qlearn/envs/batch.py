@@ -336,7 +336,7 @@ class PlainBatch(Batch):
 
 def compiled(environment: Environment, flavour: str = "cpu") -> Kernels:
     """The environment's batch loops, compiled."""
-    return build(environment.name, ENTRIES, environment.bind, flavour, [environment.world_line])
+    return build(environment.name, ENTRIES, environment.bind, flavour, environment.definitions)
 
 
 def raised_inside(environment: Any, error: Exception) -> Exception:

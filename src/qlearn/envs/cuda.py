@@ -365,4 +365,4 @@ def _numba_cuda() -> Any:
 def compiled(environment: Environment) -> Kernels:
     """The environment's kernels; what draws random words is told to keep them in registers."""
     bind = {**environment.bind, random_streams.word: cuda_loop.word}
-    return build(environment.name, ENTRIES, bind, "cuda", [environment.world_line])
+    return build(environment.name, ENTRIES, bind, "cuda", environment.definitions)

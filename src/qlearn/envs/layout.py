@@ -43,7 +43,7 @@ def _of_grid(environment: Any) -> Layout | None:
 
 
 def _of_gymnasium(environment: Any) -> Layout | None:
-    from qlearn.envs.finite import ACTION_NAMES
+    from qlearn.envs.gym.finite import ACTION_NAMES
 
     env = _opened(environment)
     try:
@@ -60,7 +60,7 @@ def _opened(environment: Any) -> Any:
     """Gymnasium's own object: only it knows the board, our compiled game knows states."""
     if hasattr(environment, "open"):
         return environment.open()
-    from qlearn.envs.foreign_copies import recipe_of
+    from qlearn.envs.gym.foreign_copies import recipe_of
 
     return recipe_of(environment.target.partition(":")[2], environment.options).open()
 

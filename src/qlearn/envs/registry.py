@@ -85,7 +85,7 @@ def _gymnasium(identity: str, chosen: dict[str, Any], reward) -> spec.Environmen
     if native and identity in NATIVE_TWINS:
         twin = find(NATIVE_TWINS[identity], chosen)
         return replace(twin, reward=reward)
-    from qlearn.envs import foreign
+    from qlearn.envs.gym import foreign
 
     return foreign.find(identity, chosen, reward, native)
 

@@ -124,10 +124,19 @@ class Environment:
         return np.dtype((np.record, np.dtype(fields, align=True)))
 
     @cached_property
-    def world_line(self) -> str:
-        """The definition of the world's type in a generated module."""
+    def definitions(self) -> list[str]:
+        """What the Python side needs from a generated module: the type of the world.
+
+        The copies' layout stands beside it, so that copies laid out otherwise get a module of
+        their own. Numba numbers record types as it meets them, process by process, and names
+        machine code by that number: two layouts that were compiled into one module's cache by
+        two processes would carry one name in a third, and run each other's code.
+        """
         names = " ".join(self.world_values) or "nothing"
-        return f"World = __import__('collections').namedtuple('World', {names!r})"
+        return [
+            f"World = __import__('collections').namedtuple('World', {names!r})",
+            f"COPIES = {str(self.copy_dtype.descr)!r}",
+        ]
 
     def world(self, world_type: type | None = None) -> tuple:
         """Options and shared arrays, read-only, as the last argument of every function."""

@@ -48,7 +48,7 @@ class Evaluator:
                 f"greedy play on {environment.name}",
                 [play_all],
                 environment.bind,
-                lines=[environment.world_line],
+                lines=environment.definitions,
             )
             self.world = environment.world(self.kernels.module.World)
             best = np.zeros(1, np.int64)

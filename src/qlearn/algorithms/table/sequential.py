@@ -177,7 +177,7 @@ class NumbaLearner(SequentialLearner):
             f"table learning on {environment.name}",
             (learn_one, loop.begin_batch),
             environment.bind,
-            lines=[environment.world_line],
+            lines=environment.definitions,
         )
         self.world = environment.world(self.kernels.module.World)
         self.table = np.full(self.shapes["table"], float(self.config.initial))

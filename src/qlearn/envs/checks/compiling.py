@@ -86,7 +86,7 @@ def patrol(
 def patrolled(environment: Environment, files: Collection[str]) -> Iterator[Problem]:
     """Many random steps, compiled with every index checked."""
     kernels = build(
-        environment.name, [patrol], environment.bind, "checked", [environment.world_line]
+        environment.name, [patrol], environment.bind, "checked", environment.definitions
     )
     world = environment.world(kernels.module.World)
     size = environment.copy_dtype.itemsize

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from qlearn.envs import finite, registry
+from qlearn.envs import registry
+from qlearn.envs.gym import finite
 from qlearn.envs.model import model_of
 from qlearn.envs.plain import PlainGame
 from qlearn.errors import UserError

@@ -12,7 +12,7 @@ from gymnasium.vector.utils import iterate
 
 from qlearn import rng as random_streams
 from qlearn.envs.batch import Batch
-from qlearn.envs.foreign_copies import (
+from qlearn.envs.gym.foreign_copies import (
     Arrays,
     Copies,
     Recipe,
@@ -20,7 +20,7 @@ from qlearn.envs.foreign_copies import (
     failure,
     view_of,
 )
-from qlearn.envs.foreign_workers import Workers
+from qlearn.envs.gym.foreign_workers import Workers
 from qlearn.errors import UserError
 
 # Gymnasium's modes, by the names it gives them; without a name it is the first.

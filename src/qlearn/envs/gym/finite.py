@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from qlearn.envs import spec
-from qlearn.envs.foreign_copies import Recipe, recipe_of
+from qlearn.envs.gym.foreign_copies import Recipe, recipe_of
 from qlearn.envs.model import Model
 from qlearn.rng import uniform
 

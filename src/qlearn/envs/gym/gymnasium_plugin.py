@@ -11,8 +11,8 @@ import importlib.util
 import sys
 from typing import Any
 
-ENV = "qlearn.envs.gymnasium_out:GymnasiumEnv"
-VECTOR_ENV = "qlearn.envs.gymnasium_out:GymnasiumVectorEnv"
+ENV = "qlearn.envs.gym.gymnasium_out:GymnasiumEnv"
+VECTOR_ENV = "qlearn.envs.gym.gymnasium_out:GymnasiumVectorEnv"
 REGISTRY = "gymnasium.envs"
 
 # What Gymnasium is told, beside where the classes are. Time limits are ours, not its wrapper's.

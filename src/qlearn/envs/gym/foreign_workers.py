@@ -23,7 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from qlearn.envs.foreign_copies import Arrays, Copies, Recipe, arrays, bytes_needed
+from qlearn.envs.gym.foreign_copies import Arrays, Copies, Recipe, arrays, bytes_needed
 from qlearn.errors import UserError
 
 BEGIN, STEP = b"b", b"s"
@@ -86,7 +86,7 @@ def _started(
 ) -> subprocess.Popen:
     program = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
-        "from qlearn.envs.foreign_workers import work; work()"
+        "from qlearn.envs.gym.foreign_workers import work; work()"
     )
     # Ctrl-C goes to everything in the terminal's group; only we shall act on it.
     alone: dict[str, Any] = {"start_new_session": True}

@@ -14,9 +14,10 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from qlearn.envs import foreign, foreign_batch, registry
-from qlearn.envs.foreign_copies import Recipe, view_of
-from qlearn.envs.foreign_workers import Workers
+from qlearn.envs import registry
+from qlearn.envs.gym import foreign, foreign_batch
+from qlearn.envs.gym.foreign_copies import Recipe, view_of
+from qlearn.envs.gym.foreign_workers import Workers
 from qlearn.errors import UserError
 
 LARGE = 1e6
@@ -346,7 +347,8 @@ SCRIPT = """
 import sys, time
 sys.path[:] = {path!r}
 import test_foreign
-from qlearn.envs import foreign, registry
+from qlearn.envs import registry
+from qlearn.envs.gym import foreign
 foreign.processes_for = lambda envs: 2
 batch = registry.batch(registry.find("gym:Counting-v0", {{"run": "processes"}}), 2, 0)
 batch.reset()

@@ -22,10 +22,10 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from qlearn.envs import finite
 from qlearn.envs.batch import Batch
-from qlearn.envs.foreign_batch import ProcessBatch, SerialBatch, VectorBatch
-from qlearn.envs.foreign_copies import (
+from qlearn.envs.gym import finite
+from qlearn.envs.gym.foreign_batch import ProcessBatch, SerialBatch, VectorBatch
+from qlearn.envs.gym.foreign_copies import (
     Recipe,
     can_be_indexed,
     failure,
@@ -33,7 +33,7 @@ from qlearn.envs.foreign_copies import (
     recipe_of,
     view_of,
 )
-from qlearn.envs.foreign_workers import Workers
+from qlearn.envs.gym.foreign_workers import Workers
 from qlearn.errors import UserError
 from qlearn.kernels import cache
 
@@ -288,7 +288,7 @@ def talking_seconds(count: int) -> float:
 
 def _talked(count: int, times: int = 300) -> float:
     spec = gymnasium.envs.registration.EnvSpec(
-        "qlearn/Nothing-v0", entry_point="qlearn.envs.foreign:Nothing"
+        "qlearn/Nothing-v0", entry_point="qlearn.envs.gym.foreign:Nothing"
     )
     workers = Workers(Recipe(spec.id, spec, {}, 0), count, 1, "<f4", count)
     try:

@@ -11,8 +11,9 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
-from qlearn.envs import gymnasium_plugin, registry
-from qlearn.envs.gymnasium_out import GymnasiumEnv, GymnasiumVectorEnv
+from qlearn.envs import registry
+from qlearn.envs.gym import gymnasium_plugin
+from qlearn.envs.gym.gymnasium_out import GymnasiumEnv, GymnasiumVectorEnv
 from qlearn.errors import UserError
 
 gymnasium_plugin.register()
@@ -295,7 +296,7 @@ def test_what_cannot_be_made_is_said(corridor):
 IMPORTS = """
 import sys
 sys.path[:] = {path!r}
-from qlearn.envs import gymnasium_plugin as plugin
+from qlearn.envs.gym import gymnasium_plugin as plugin
 assert not {{"gymnasium", "numpy", "numba"}} & set(sys.modules), "the plugin imports too much"
 {order}
 ids = [key for key in gymnasium.registry if key.startswith("qlearn/")]

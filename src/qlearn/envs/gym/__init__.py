@@ -1,0 +1,1 @@
+"""Gymnasium, both ways: its environments for our learners, ours for its users."""
