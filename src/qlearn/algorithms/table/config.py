@@ -43,6 +43,9 @@ class TableConfig:
             raise UserError(f"unknown rule '{self.rule}'{closest(self.rule, RULES)}")
         if not -1 <= self.round_to <= 12:
             raise UserError(f"round_to must be from -1 (keep all) to 12, not {self.round_to}")
+        for name, budget in (("steps", self.steps), ("episodes", self.episodes)):
+            if budget < 0:
+                raise UserError(f"{name} must be at least 1, not {budget}")
         if self.envs < 1:
             raise UserError(f"envs must be at least 1, not {self.envs}")
         if self.discount is not None and not 0.0 <= self.discount <= 1.0:

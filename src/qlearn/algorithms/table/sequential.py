@@ -76,6 +76,7 @@ class SequentialLearner:
             self.counts[rule.LOGGED] = 0
             self.action = self._learn(steps, most_episodes)
             ended.append(self.log[: self.counts[rule.LOGGED]].copy())
+        self.counts[rule.LOGGED] = 0  # or what is saved would depend on how the chunks fell
         return np.concatenate(ended) if ended else np.zeros(0)
 
     @property
