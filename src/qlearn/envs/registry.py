@@ -71,6 +71,9 @@ def _absolute(path: str) -> str:
 def _own_reward(chosen: dict[str, Any]):
     """Takes env.reward=FILE.py:function out of the options; a word stays the environment's own."""
     value = chosen.get("reward")
+    if callable(value):
+        spec.check_reward(value, "reward")
+        return chosen.pop("reward")
     if not isinstance(value, str) or ".py:" not in value:
         return None
     del chosen["reward"]
@@ -111,7 +114,7 @@ def batch(
     seed = checked_seed(seed)
     if not environment.compiled:
         return environment.batch(envs, seed)
-    if environment.kind == "file" or environment.reward is not None:
+    if engine != "python" and (environment.kind == "file" or environment.reward is not None):
         from qlearn.envs.checks.quick import probe
 
         probe(environment)  # compiled, a write outside an array goes unnoticed

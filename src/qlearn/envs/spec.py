@@ -30,7 +30,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
 REQUIRED = ("reset", "step", "observe")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Environment:
     """One environment with its options settled: everything a batch or a learner asks for."""
 
