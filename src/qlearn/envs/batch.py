@@ -20,7 +20,7 @@ COPIES_PER_THREAD = 512
 # Random rollouts walk through the copies in blocks that stay in the first cache.
 ROLLOUT_BLOCK = 64
 
-ENTRIES = (loop.begin_batch, loop.step_batch, loop.first_impossible, loop.rollout)
+ENTRIES = (loop.begin_batch, loop.step_batch, loop.rollout)
 LARGEST_BATCH = 1 << 31
 
 
@@ -106,6 +106,11 @@ class Batch:
         """What each copy's last finished episode is worth to a person."""
         return self._book("last_score")
 
+    @property
+    def score_so_far(self) -> np.ndarray:
+        """The sum of the unshaped rewards of each copy's episode in progress."""
+        return self._book("plain_return")
+
     def _book(self, name: str) -> np.ndarray:
         raise NotImplementedError
 
@@ -160,10 +165,9 @@ class NumbaBatch(Batch):
 
     def _prepare(self) -> None:
         """Compiles or loads every entry now, so that no step pays for it."""
-        limit = self.environment.max_steps
+        rules = (self.environment.actions, self.environment.max_steps, self.world)
         self.kernels.prepare("begin_batch", self.copies, self.observations, 0, 0, self.world)
-        self.kernels.prepare("step_batch", *self._step_arguments(), 0, 0, limit, self.world)
-        self.kernels.prepare("first_impossible", self._actions, 0)
+        self.kernels.prepare("step_batch", *self._step_arguments(), 0, 0, *rules)
 
     def _step_arguments(self) -> tuple[np.ndarray, ...]:
         return (
@@ -194,24 +198,28 @@ class NumbaBatch(Batch):
             raise UserError("reset() comes before the first step()")
         self._actions[:] = self._whole(actions)
         environment = self.environment
-        bad = self.kernels.entries["first_impossible"](self._actions, environment.actions)
-        if bad >= 0:
-            raise self._impossible(bad, self._actions[bad])
-        kernel, limit = self.kernels.entries["step_batch"], environment.max_steps
+        kernel = self.kernels.entries["step_batch"]
+        rules = (environment.actions, environment.max_steps, self.world)
         if self.threads == 1 or self.envs < 2 * COPIES_PER_THREAD:
             bad = self._run(
                 kernel, self.copies, self._actions, self.observations, self.final_observations,
-                self.rewards, self.terminated, self.truncated, 0, self.envs, limit, self.world,
+                self.rewards, self.terminated, self.truncated, 0, self.envs, *rules,
             )  # fmt: skip
         else:
+            self._refuse_impossible()  # before any part of the copies has moved
             arguments = self._step_arguments()
-            found = self._split(
-                lambda low, high: self._run(kernel, *arguments, low, high, limit, self.world)
-            )
+            found = self._split(lambda low, high: self._run(kernel, *arguments, low, high, *rules))
             bad = next((copy for copy in found if copy >= 0), -1)
         if bad >= 0:
             raise self._no_number(bad)
+        if bad < -1:
+            self._refuse_impossible()
         return self._result()
+
+    def _refuse_impossible(self) -> None:
+        bad = np.flatnonzero((self._actions < 0) | (self._actions >= self.environment.actions))
+        if bad.size:
+            raise self._impossible(int(bad[0]), int(self._actions[bad[0]]))
 
     def rollout(self, steps: int) -> int:
         """`steps` random steps of every copy inside the compiled loop; how many that were."""

@@ -121,9 +121,16 @@ def begin_batch(copies, observations, low, high, world):
 
 def step_batch(
     copies, actions, observations, finals, rewards, terminated, truncated,
-    low, high, max_steps, world,
+    low, high, n_actions, max_steps, world,
 ):  # fmt: skip
-    """One step of copies low .. high-1; gives the first copy whose reward is no number, or -1."""
+    """One step of copies low .. high-1: -1 when all went well.
+
+    Else the first copy whose reward is no number, or -2 minus the first copy whose action is
+    impossible; then no copy has moved.
+    """
+    for i in range(low, high):
+        if actions[i] < 0 or actions[i] >= n_actions:
+            return -2 - i
     bad = -1
     for i in range(low, high):
         reward, ended, cut = advance(
@@ -135,14 +142,6 @@ def step_batch(
         if bad < 0 and reward != reward:
             bad = i
     return bad
-
-
-def first_impossible(actions, n):
-    """The first index whose action is not in 0 .. n-1, or -1."""
-    for i in range(actions.shape[0]):
-        if actions[i] < 0 or actions[i] >= n:
-            return i
-    return -1
 
 
 def rollout(
