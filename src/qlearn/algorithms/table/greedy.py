@@ -90,19 +90,24 @@ def _evaluate_foreign(
     lengths: list[int] = []
     cut_off = 0
     together = min(episodes, EVALUATED_TOGETHER)
+    # Each copy plays its share: the first to end, whoever plays them, would be the short ones.
+    left = np.full(together, episodes // together)
+    left[: episodes % together] += 1
     with environment.batch(together, seed) as batch:
         observations = batch.reset()[0]
         elapsed = np.zeros(together, np.int64)
-        while len(scores) + cut_off < episodes:
+        while left.any():
             _, _, terminated, truncated, info = batch.step(best[observations[:, 0]])
             elapsed += info["valid"]
-            for k in np.flatnonzero(terminated | truncated):
+            ended = terminated | truncated
+            for k in np.flatnonzero(ended & (left > 0)):
                 scores.append(float(batch.last_score[k]))
                 lengths.append(int(batch.last_length[k]))
-                elapsed[k] = 0
-            if elapsed.max() >= most_steps:
-                cut_off = max(0, episodes - len(scores))
-                scores += [0.0] * cut_off
-                lengths += [most_steps] * cut_off
-                break
-    return from_episodes(scores[:episodes], lengths[:episodes], cut_off)
+                left[k] -= 1
+            elapsed[ended] = 0
+            for k in np.flatnonzero((elapsed >= most_steps) & (left > 0)):
+                cut_off += int(left[k])  # one that never ends would never begin the others
+                scores += [float(batch.score_so_far[k])] * int(left[k])
+                lengths += [int(elapsed[k])] * int(left[k])
+                left[k] = 0
+    return from_episodes(scores, lengths, cut_off)
