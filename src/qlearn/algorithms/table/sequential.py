@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,7 @@ class SequentialLearner:
         self.action = -1
         self.counts = np.zeros(4, np.int64)
         self.log = np.zeros(LOG_LENGTH)
-        self.evaluator = greedy.Evaluator(environment)
-        self.compile_seconds = self.evaluator.compile_seconds
+        self.compile_seconds = 0.0
         double = config.rule == "double"
         by_visits = self.plan.lr.kind == rule.VISITS
         self.shapes = {
@@ -83,6 +83,11 @@ class SequentialLearner:
     def finished(self) -> bool:
         enough = self.config.episodes and self.episodes >= self.config.episodes
         return bool(enough or self.env_steps >= self.config.steps)
+
+    @cached_property
+    def evaluator(self) -> greedy.Evaluator:
+        """Made when first asked: the dict engine then learns without a compiler in memory."""
+        return greedy.Evaluator(self.environment)
 
     def evaluate(self, episodes: int, seed: int, most_steps: int) -> Evaluation:
         """Greedy episodes, without exploration and without learning."""
@@ -200,7 +205,7 @@ class NumbaLearner(SequentialLearner):
             self.words, self.whole, self.real = tabulated.working_arrays(1)
             self.fast.prepare("learn_alone", *self._fast_arguments(0, 0))
             self.compile_seconds += self.fast.compile_seconds
-        self.compile_seconds += self.kernels.compile_seconds
+        self.compile_seconds += self.kernels.compile_seconds + self.evaluator.compile_seconds
 
     def _arguments(self, steps: int, episodes: int) -> tuple:
         return (
