@@ -172,9 +172,13 @@ def _resume(
     training = _Training(folder, learner, progress, started)
     last = folder.path / "checkpoints" / "last"
     saved = checkpoint.load(last) if checkpoint.exists(last) else None
+    if saved is not None:
+        try:
+            training.restore(*saved)
+        except (KeyError, ValueError) as error:
+            raise UserError(f"{last} does not fit its run.json: {error}") from None
     folder.update(status="running", config=asdict(settings), pid=_own_pid())
     if saved is not None:
-        training.restore(*saved)
         if not environment.compiled:
             say(
                 f"what was learned goes on exactly; {environment.name} cannot be saved and begins"

@@ -22,7 +22,7 @@ from qlearn.algorithms.evaluation import Evaluation
 from qlearn.algorithms.table import greedy, rule
 from qlearn.algorithms.table.arrays import CupyArrays, NumpyArrays, TorchArrays
 from qlearn.algorithms.table.config import TableConfig
-from qlearn.algorithms.table.plan import check_size, plan_of, states_of
+from qlearn.algorithms.table.plan import check_shapes, check_size, plan_of, states_of
 from qlearn.envs.registry import batch
 from qlearn.envs.spec import Environment
 from qlearn.schedules import value_at
@@ -183,7 +183,9 @@ class BatchedLearner:
         return state | {f"batch.{key}": value for key, value in self.batch.get_state().items()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        for name in ("table", "twin", "visits"):
+        names = ("table", "twin", "visits")
+        check_shapes(state, {name: tuple(getattr(self, name).shape) for name in names})
+        for name in names:
             getattr(self, name)[...] = self.arrays.put(state[name])
         self.state = self.arrays.put(state["state"])
         self.action = self.arrays.put(state["action"]) if state["action"].size else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from qlearn.algorithms.table.config import RULES, TableConfig
@@ -49,3 +50,10 @@ def check_size(entries: int) -> None:
             f"the table would have {entries:,} entries ({megabytes:,.0f} MB), more than"
             f" {LARGEST_TABLE_MB:,} MB; fewer buckets or a smaller environment fit"
         )
+
+
+def check_shapes(state: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Saved arrays of another shape are another world's; an assignment might still take them."""
+    for name, shape in shapes.items():
+        if state[name].shape != shape:
+            raise ValueError(f"'{name}' is {state[name].shape}, not {shape}")

@@ -13,7 +13,7 @@ from qlearn import rng as random_streams
 from qlearn.algorithms.evaluation import Evaluation
 from qlearn.algorithms.table import greedy, rule, tabulated
 from qlearn.algorithms.table.config import TableConfig
-from qlearn.algorithms.table.plan import check_size, plan_of, states_of
+from qlearn.algorithms.table.plan import check_shapes, check_size, plan_of, states_of
 from qlearn.envs import loop
 from qlearn.envs.plain import PlainCopy
 from qlearn.envs.spec import Environment
@@ -161,6 +161,7 @@ class DictLearner(SequentialLearner):
         }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
+        check_shapes(state, self.shapes)
         for name in self.shapes:
             target = getattr(self, name)
             target.clear()
@@ -267,6 +268,7 @@ class NumbaLearner(SequentialLearner):
         }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
+        check_shapes(state, self.shapes)
         for name in ("table", "twin", "visits", "players", "observations", "counts"):
             getattr(self, name)[...] = state[name]
         self.copies.view(np.uint8)[...] = state["copies"]
