@@ -1,0 +1,147 @@
+"""Named arrays on disk: whole or not there, never silently another's, never lost half way."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+
+import numpy as np
+import pytest
+
+from qlearn.errors import UserError
+from qlearn.runs import checkpoint, files
+
+ARRAYS = {
+    "table": np.arange(12.0).reshape(3, 4),
+    "counts": np.array([3, -1, 2**62]),
+    "bytes": np.arange(7, dtype=np.uint8),
+    "nothing": np.zeros((0, 4)),
+    "turned": np.arange(6.0).reshape(2, 3).T,
+}
+
+
+def assert_holds(path, arrays=ARRAYS):
+    found, _ = checkpoint.load(path)
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_what_was_saved_comes_back(tmp_path):
+    assert not checkpoint.exists(tmp_path / "last")
+    checkpoint.save(tmp_path / "last", ARRAYS, {"env_steps": 17, "best": None})
+    assert checkpoint.exists(tmp_path / "last")
+    assert_holds(tmp_path / "last")
+    assert checkpoint.load(tmp_path / "last")[1]["env_steps"] == 17
+    assert sorted(os.listdir(tmp_path)) == ["last.json", "last.safetensors"]
+
+
+def test_anyone_can_read_it(tmp_path):
+    from safetensors.numpy import load_file
+
+    checkpoint.save(tmp_path / "last", ARRAYS, {})
+    np.testing.assert_array_equal(
+        load_file(tmp_path / "last.safetensors")["table"], ARRAYS["table"]
+    )
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+def test_killed_anywhere_in_a_save_the_one_before_is_there(tmp_path, monkeypatch, at):
+    """Every rename and removal is a moment; after it the process is gone."""
+    path = tmp_path / "last"
+    checkpoint.save(path, ARRAYS, {})
+    newer = {name: array + 1 for name, array in ARRAYS.items()}
+    moments = iter(range(1, 100))
+
+    def dies(real):
+        def done(*arguments, **how):
+            if next(moments) == at:
+                raise Killed
+            return real(*arguments, **how)
+
+        return done
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", dies(os.replace))
+        patched.setattr(os, "fsync", dies(os.fsync))
+        try:
+            checkpoint.save(path, newer, {})
+            finished = True
+        except Killed:
+            finished = False
+    assert_holds(path, newer if finished else ARRAYS)
+    checkpoint.save(path, newer, {})
+    assert_holds(path, newer)
+
+
+@pytest.mark.parametrize("failing", ["replace", "fsync"])
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, failing):
+    checkpoint.save(tmp_path / "last", ARRAYS, {})
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files.os, failing, full)
+        with pytest.raises((UserError, OSError)) as caught:
+            checkpoint.save(tmp_path / "last", {"table": np.ones(3)}, {})
+    if caught.type is UserError:
+        assert "the disk is full" in str(caught.value)
+    assert_holds(tmp_path / "last")
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]  # no drafts
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+
+
+def edited(**changes):
+    def edit(path):
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("last.safetensors", truncate, "is damaged: its checksum does not match last.json"),
+        ("last.safetensors", flip, "is damaged: its checksum does not match last.json"),
+        ("last.safetensors", lambda path: path.unlink(), "cannot read .*last.safetensors: no such"),
+        ("last.json", truncate, "last.json is damaged"),
+        ("last.json", lambda path: path.write_text("[]"), "describes no checkpoint"),
+        ("last.json", lambda path: path.write_text("{}"), "describes no checkpoint"),
+        ("last.json", lambda path: path.write_bytes(b"\xff\xfe\x00"), "last.json is damaged"),
+        ("last.json", edited(format=99), "was written by a newer qlearn; pip install --upgrade"),
+        ("last.json", edited(format="two"), "describes no checkpoint"),
+        ("last.json", edited(sha256=None), "checksum does not match"),
+    ],
+)
+def test_damage_is_one_clear_line(tmp_path, name, damage, message):
+    checkpoint.save(tmp_path / "last", ARRAYS, {})
+    damage(tmp_path / name)
+    with pytest.raises(UserError, match=message) as caught:
+        checkpoint.load(tmp_path / "last")
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_that_are_no_arrays_are_said_so(tmp_path):
+    import hashlib
+
+    checkpoint.save(tmp_path / "last", ARRAYS, {})
+    (tmp_path / "last.safetensors").write_bytes(b"no arrays at all")
+    edited(sha256=hashlib.sha256(b"no arrays at all").hexdigest())(tmp_path / "last.json")
+    with pytest.raises(UserError, match=r"last\.safetensors is damaged"):
+        checkpoint.load(tmp_path / "last")

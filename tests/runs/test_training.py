@@ -1,0 +1,370 @@
+"""Training: budgets, metrics, going on after every kind of stop with the same numbers."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import qlearn
+from qlearn.errors import UserError
+from qlearn.runs import checkpoint, files, training
+from qlearn.runs.folder import RunFolder, find_run
+
+KEYS = {
+    "run", "env", "algo", "engine", "device", "threads", "seed", "env_steps", "updates", "episodes",
+    "compile_seconds", "train_seconds", "total_seconds", "steps_per_second", "solved_at_seconds",
+    "solved_at_steps", "eval", "best_eval", "stages", "peak_memory_mb",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("QLEARN_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def metrics(path):
+    """Every line without what depends on the machine."""
+    rows = [json.loads(line) for line in (Path(path) / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "machine"} for row in rows]
+
+
+def arrays(path, place="checkpoints/last"):
+    return checkpoint.load(Path(path) / place)[0]
+
+
+def assert_same_run(one, other):
+    assert metrics(one.path) == metrics(other.path)
+    for place in ("checkpoints/last", "best"):
+        first, second = arrays(one.path, place), arrays(other.path, place)
+        assert first.keys() == second.keys()
+        for name in first:
+            np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    for key in ("env_steps", "updates", "episodes", "eval", "best_eval", "solved_at_steps"):
+        assert one.report[key] == other.report[key], key
+
+
+def test_the_report_has_every_key_of_the_contract():
+    run = qlearn.train("grid", engine="numba", steps=5000, seed=3)
+    report = run.report
+    assert report.keys() >= KEYS
+    assert (report["env"], report["algo"], report["engine"]) == ("grid", "table", "numba")
+    assert (report["env_steps"], report["updates"], report["seed"]) == (5000, 5000, 3)
+    assert Path(report["run"]) == run.path
+    assert report["eval"].keys() >= {"episodes", "mean", "std", "min", "max"}
+    assert sum(stage["share"] for stage in report["stages"]) == pytest.approx(1.0)
+    assert {stage["name"] for stage in report["stages"]} >= {"learn", "eval", "checkpoint", "log"}
+    assert report["train_seconds"] <= report["total_seconds"]
+    assert json.loads((run.path / "run.json").read_text())["result"] == report
+    assert run.status == "done"
+    assert repr(run) == f"Run({str(run.path)!r}, done)"
+
+
+def test_metrics_say_what_was_learned_and_repeat_with_the_seed():
+    one, same, other = (qlearn.train("grid", engine="dict", steps=4000, seed=s) for s in (1, 1, 2))
+    assert metrics(one.path) == metrics(same.path) != metrics(other.path)
+    rows = metrics(one.path)
+    assert [row["env_steps"] for row in rows] == list(range(20, 4001, 20))
+    assert rows[-1]["updates"] == 4000
+    assert rows[-1]["episodes"] == one.report["episodes"]
+    assert {"return", "epsilon", "lr"} <= rows[-1].keys()
+
+
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_logged_returns_are_those_of_the_episodes(engine):
+    run = qlearn.train("grid", engine=engine, steps=2000, seed=0, eval_every=500)
+    rows = [row for row in metrics(run.path) if "eval" not in row]
+    assert len({row["env_steps"] for row in rows}) == len(rows)  # no step is logged twice
+    assert all(row["return"] is None or -1000 < row["return"] <= 1 for row in rows)
+    assert rows[-1]["episodes"] == run.report["episodes"] > 0
+    judged = [row for row in metrics(run.path) if "eval" in row]
+    assert [row["env_steps"] // 500 for row in judged] == [1, 2, 3, 4]
+
+
+# Stops and going on.
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture(scope="module")
+def gone():
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    return process.pid
+
+
+def killed(monkeypatch, gone, after, out, **how):
+    """A training whose process is gone `after` so many looks; nothing is tidied up."""
+    looks = iter(range(1, 10**9))
+    look = training._Training._look
+
+    def dies(self):
+        look(self)
+        if next(looks) == after:
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training._Training, "_look", dies)
+        with pytest.raises(Killed):
+            qlearn.train(out=out, **how)
+    folder = RunFolder.open(Path(out))
+    folder.update(status="running", pid=gone)
+    return folder
+
+
+CASES = {
+    "numba": {"env": "grid", "engine": "numba", "steps": 30_000},
+    "dict": {"env": "grid", "engine": "dict", "steps": 6000, "rule": "double", "env.slip": 0.1},
+    "numpy": {"env": "grid", "engine": "numpy", "steps": 6000, "rule": "sarsa", "envs": 16},
+    "torch": {"env": "grid", "engine": "torch", "steps": 6000, "lr": "visits:1@0.6"},
+    "schedule": {"env": "gym:FrozenLake-v1", "engine": "numba", "steps": 8000, "eval_every": 1500},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_killed_and_resumed_it_learns_the_same(case, tmp_path, monkeypatch, gone):
+    how = {**CASES[case], "seed": 7, "checkpoint_seconds": 0.0}
+    whole = qlearn.train(out=tmp_path / "whole", **how)
+    folder = killed(monkeypatch, gone, 50, tmp_path / "killed", **how)
+    assert folder.status == "interrupted"
+    about = checkpoint.load(folder.path / "checkpoints" / "last")[1]
+    assert 0 < about["env_steps"] < how["steps"]
+    assert_same_run(qlearn.train(resume=folder.path), whole)
+
+
+def test_lines_after_the_last_checkpoint_are_written_once(tmp_path, monkeypatch, gone):
+    """Checkpoints at some looks only: what was logged between them is logged again."""
+    saves = iter([0.0] * 20 + [1e9] * 10**6)
+    how = {"env": "grid", "engine": "dict", "steps": 6000, "eval_every": 700}
+    whole = qlearn.train(out=tmp_path / "whole", **how)
+    save = training._Training._save
+
+    def seldom(self):
+        save(self)
+        object.__setattr__(self.settings, "checkpoint_seconds", next(saves))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training._Training, "_save", seldom)
+        folder = killed(patched, gone, 90, tmp_path / "k", **how, checkpoint_seconds=0.0)
+    before = metrics(folder.path)[-1]["env_steps"]
+    assert checkpoint.load(folder.path / "checkpoints" / "last")[1]["env_steps"] < before
+    assert_same_run(qlearn.train(resume=folder.path), whole)
+
+
+def test_killed_before_the_first_checkpoint_it_starts_again(tmp_path, monkeypatch, gone):
+    how = {"env": "grid", "engine": "dict", "steps": 4000, "seed": 2}
+    whole = qlearn.train(out=tmp_path / "whole", **how)
+    folder = killed(monkeypatch, gone, 30, tmp_path / "killed", **how)
+    assert not checkpoint.exists(folder.path / "checkpoints" / "last")
+    said = []
+    again = qlearn.train(resume=folder.path, say=said.append)
+    assert "no checkpoint yet; starting again from its configuration" in said[0]
+    assert_same_run(again, whole)
+
+
+def test_a_finished_run_does_nothing_without_a_larger_budget():
+    run = qlearn.train("grid", engine="dict", steps=1000)
+    before = (run.path / "metrics.jsonl").read_bytes(), (run.path / "run.json").read_bytes()
+    for budget in ({}, {"steps": 1000}, {"steps": 10}):
+        said = []
+        again = qlearn.train(resume="last", say=said.append, **budget)
+        assert said == [f"{run.path.name} is finished; a larger --steps or --episodes would go on"]
+        assert again.report == run.report
+    assert before == (
+        (run.path / "metrics.jsonl").read_bytes(),
+        (run.path / "run.json").read_bytes(),
+    )
+
+
+def test_a_larger_budget_goes_on():
+    run = qlearn.train("grid", engine="dict", steps=1000)
+    more = qlearn.train(resume=run.path, steps=3000)
+    assert (more.path, more.report["env_steps"]) == (run.path, 3000)
+    straight = qlearn.train("grid", engine="dict", steps=3000)
+    np.testing.assert_array_equal(arrays(more.path)["table"], arrays(straight.path)["table"])
+
+
+@pytest.mark.parametrize(
+    "settings", [{"lr": 0.1}, {"seconds": 1.0}, {"until": 0.5}, {"out": "x"}, {"envs": 3}], ids=str
+)
+def test_a_resumed_run_takes_no_other_settings(settings):
+    qlearn.train("grid", engine="dict", steps=200)
+    with pytest.raises(UserError, match="a resumed run keeps its own settings"):
+        qlearn.train(resume="last", steps=400, **settings)
+
+
+def test_a_run_in_training_is_not_trained_twice(tmp_path):
+    run = qlearn.train("grid", engine="dict", steps=200, out=tmp_path / "r")
+    RunFolder.open(run.path).update(status="running", pid=os.getppid())
+    with pytest.raises(UserError, match=f"still being trained by process {os.getppid()}"):
+        qlearn.train(resume=run.path)
+
+
+def test_a_training_that_fails_is_marked_so_and_can_be_resumed(monkeypatch, tmp_path):
+    with monkeypatch.context() as patched:
+        patched.setattr(training._Training, "_finish", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            qlearn.train("grid", engine="dict", steps=300, out=tmp_path / "r")
+    assert find_run(tmp_path / "r").status == "failed"
+    assert qlearn.train(resume=tmp_path / "r").status == "done"
+
+
+def test_a_damaged_checkpoint_is_told_and_the_run_left_as_it_was(tmp_path):
+    run = qlearn.train("grid", engine="dict", steps=300, out=tmp_path / "r")
+    file = run.path / "checkpoints" / "last.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-5])
+    before = (run.path / "run.json").read_bytes()
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"last\.safetensors is damaged"):
+            qlearn.train(resume=run.path, steps=600)
+    assert (run.path / "run.json").read_bytes() == before
+    with pytest.raises(UserError, match=r"last\.safetensors is damaged"):
+        qlearn.load(run.path).evaluate(1)
+    file.write_bytes(whole)
+    assert qlearn.train(resume=run.path, steps=600).report["env_steps"] == 600
+
+
+@pytest.mark.parametrize("engine", ["dict", "numba", "numpy", "torch"])
+def test_another_runs_arrays_do_not_fit(tmp_path, engine):
+    run = qlearn.train("grid", engine=engine, steps=300, out=tmp_path / "r")
+    other = qlearn.train("gym:FrozenLake-v1", engine=engine, steps=300, out=tmp_path / "o")
+    for suffix in (".safetensors", ".json"):
+        source = other.path / "checkpoints" / f"last{suffix}"
+        (run.path / "checkpoints" / f"last{suffix}").write_bytes(source.read_bytes())
+    with pytest.raises(UserError, match=r"does not fit its run\.json"):
+        qlearn.load(run.path).evaluate(1)
+    with pytest.raises(UserError, match=r"does not fit its run\.json"):
+        qlearn.train(resume=run.path, steps=600)
+
+
+@pytest.mark.parametrize("failing", ["replace", "fsync", "open"])
+def test_a_full_disk_is_told_and_the_last_checkpoint_kept(failing, tmp_path, monkeypatch):
+    run = qlearn.train("grid", engine="dict", steps=600, out=tmp_path / "r")
+    table = arrays(run.path)["table"]
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        if failing == "open":
+            patched.setattr(files, "open", full, raising=False)
+        else:
+            patched.setattr(files.os, failing, full)
+        with pytest.raises(UserError, match="the disk is full"):
+            qlearn.train(resume=run.path, steps=1200)
+    np.testing.assert_array_equal(arrays(run.path)["table"], table)
+    assert qlearn.train(resume=run.path, steps=1200).report["env_steps"] == 1200
+
+
+SCRIPT = """
+import sys
+from qlearn.cli.main import main
+raise SystemExit(main(["train", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_the_state_is_saved_and_resume_last_finishes(number, home, tmp_path):
+    job = ["grid", "--engine", "dict", "--steps", "400k", "--seed", "5"]
+    whole = tmp_path / "whole"
+    assert subprocess.run([sys.executable, "-c", SCRIPT, *job, "--out", str(whole)],
+                          capture_output=True, check=False).returncode == 0  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, *job], stderr=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)  # fmt: skip
+    while not list(home.glob("*/metrics.jsonl")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    stopped = find_run("last")
+    assert stopped.status == "interrupted"
+    assert errors == f"qlearn: interrupted; qlearn train --resume {stopped.path.name} goes on\n"
+    about = checkpoint.load(stopped.path / "checkpoints" / "last")[1]
+    assert 0 < about["env_steps"] < 400_000
+    assert_same_run(qlearn.train(resume="last"), qlearn.load(whole))
+
+
+# Budgets and settings.
+def test_solved_is_three_times_in_a_row_each_a_thousand_steps_on():
+    run = qlearn.train("grid", engine="dict", steps=50_000, until=-7.0, eval_every=10)
+    judged = [row for row in metrics(run.path) if "eval" in row]
+    good = [row["eval"]["mean"] >= -7.0 for row in judged]
+    steps = [row["env_steps"] for row in judged]
+    assert good[-3:] == [True] * 3
+    assert not any(all(good[k : k + 3]) for k in range(len(good) - 3))
+    assert np.diff([0, *steps]).min() >= 1000
+    assert run.report["solved_at_steps"] == steps[-1] == run.report["env_steps"] < 50_000
+    assert 0 < run.report["solved_at_seconds"] <= run.report["train_seconds"]
+    assert all(row["eval"]["episodes"] == 20 for row in judged)
+
+
+def test_never_solved_is_null():
+    run = qlearn.train("grid", engine="dict", steps=4000, until=99.0)
+    assert run.report["solved_at_steps"] is run.report["solved_at_seconds"] is None
+    assert run.report["env_steps"] == 4000
+
+
+def test_the_best_evaluation_is_kept_beside_the_last():
+    run = qlearn.train("grid", engine="dict", steps=3000, eval_every=300, lr=0.9)
+    judged = [row["eval"]["mean"] for row in metrics(run.path) if "eval" in row]
+    assert run.report["best_eval"]["mean"] == max([*judged, run.report["eval"]["mean"]])
+    assert run.evaluate(100, best=True, seed=training.EVALUATION_SEED).mean == max(
+        [*judged, run.report["eval"]["mean"]]
+    )
+
+
+def test_seconds_become_a_recorded_number_of_steps():
+    said = []
+    run = qlearn.train("grid", engine="dict", seconds=0.3, say=said.append)
+    assert any("seconds are about" in line for line in said)
+    config = json.loads((run.path / "run.json").read_text())["config"]
+    assert config["steps"] == run.report["env_steps"] > 1000
+
+
+def test_a_loaded_run_evaluates_as_it_did_when_it_ended():
+    run = qlearn.train("grid", engine="numpy", steps=6400)
+    again = qlearn.load(run.path.name).evaluate(100, seed=training.EVALUATION_SEED).report()
+    assert again == run.report["eval"]
+    with pytest.raises(UserError, match="episodes must be at least 1"):
+        run.evaluate(0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1, not 0"),
+        ({"episodes": -1}, "episodes must be at least 1, not -1"),
+        ({"seconds": 0.0}, "seconds must be above 0"),
+        ({"seed": -1}, "a seed is a whole number"),
+        ({"seed": 2**63}, "a seed is a whole number"),
+        ({"eval_every": -5}, "eval_every must be at least 0, not -5"),
+        ({"eval_episodes": 0}, "eval_episodes must be at least 1, not 0"),
+        ({"eval_max_steps": 0}, "eval_max_steps must be at least 1"),
+        ({"checkpoint_seconds": -1}, "checkpoint_seconds must be at least 0"),
+        ({"engine": "nump"}, "unknown engine 'nump' for table; did you mean 'numpy'"),
+        ({"algo": "tabel"}, "unknown algorithm 'tabel'; did you mean 'table'"),
+        ({"learning_rate": 1}, "there is no setting 'learning_rate'"),
+        ({"env.slippery": 1}, "there is no option env.slippery"),
+    ],
+    ids=str,
+)
+def test_impossible_settings_are_one_line_and_leave_no_folder(settings, message, home):
+    with pytest.raises(UserError, match=message) as caught:
+        qlearn.train("grid", **{"steps": 100, **settings})
+    assert "\n" not in str(caught.value)
+    assert not home.exists() or not list(home.iterdir())
+
+
+def test_an_environment_is_needed():
+    with pytest.raises(UserError, match="which environment"):
+        qlearn.train()
