@@ -151,7 +151,6 @@ class NumbaBatch(Batch):
         self.kernels = compiled(environment)
         self.world = environment.world(self.kernels.module.World)
         self._pool: ThreadPoolExecutor | None = None
-        self._actions = np.zeros(envs, np.int64)
         self._seed(seed)
         self._prepare()
 
@@ -165,13 +164,14 @@ class NumbaBatch(Batch):
 
     def _prepare(self) -> None:
         """Compiles or loads every entry now, so that no step pays for it."""
-        rules = (self.environment.actions, self.environment.max_steps, self.world)
+        self._rules = (self.environment.actions, self.environment.max_steps, self.world)
+        actions = np.zeros(self.envs, np.int64)
         self.kernels.prepare("begin_batch", self.copies, self.observations, 0, 0, self.world)
-        self.kernels.prepare("step_batch", *self._step_arguments(), 0, 0, *rules)
+        self.kernels.prepare("step_batch", *self._step_arguments(actions), 0, 0, *self._rules)
 
-    def _step_arguments(self) -> tuple[np.ndarray, ...]:
+    def _step_arguments(self, actions: np.ndarray) -> tuple[np.ndarray, ...]:
         return (
-            self.copies, self._actions, self.observations, self.final_observations,
+            self.copies, actions, self.observations, self.final_observations,
             self.rewards, self.terminated, self.truncated,
         )  # fmt: skip
 
@@ -196,30 +196,36 @@ class NumbaBatch(Batch):
         """One step of every copy."""
         if not self.begun:
             raise UserError("reset() comes before the first step()")
-        self._actions[:] = self._whole(actions)
-        environment = self.environment
+        actions = self._whole(actions)
+        # Actions that are as the kernel wants them are not copied: a tenth of a call of 64.
+        if actions.dtype != np.int64 or not actions.flags.carray:
+            actions = np.array(actions, np.int64)
         kernel = self.kernels.entries["step_batch"]
-        rules = (environment.actions, environment.max_steps, self.world)
         if self.threads == 1 or self.envs < 2 * COPIES_PER_THREAD:
-            bad = self._run(
-                kernel, self.copies, self._actions, self.observations, self.final_observations,
-                self.rewards, self.terminated, self.truncated, 0, self.envs, *rules,
-            )  # fmt: skip
+            try:
+                bad = kernel(
+                    self.copies, actions, self.observations, self.final_observations,
+                    self.rewards, self.terminated, self.truncated, 0, self.envs, *self._rules,
+                )  # fmt: skip
+            except Exception as error:
+                raise raised_inside(self.environment, error) from None
         else:
-            self._refuse_impossible()  # before any part of the copies has moved
-            arguments = self._step_arguments()
-            found = self._split(lambda low, high: self._run(kernel, *arguments, low, high, *rules))
+            self._refuse_impossible(actions)  # before any part of the copies has moved
+            arguments = self._step_arguments(actions)
+            found = self._split(
+                lambda low, high: self._run(kernel, *arguments, low, high, *self._rules)
+            )
             bad = next((copy for copy in found if copy >= 0), -1)
         if bad >= 0:
             raise self._no_number(bad)
         if bad < -1:
-            self._refuse_impossible()
+            self._refuse_impossible(actions)
         return self._result()
 
-    def _refuse_impossible(self) -> None:
-        bad = np.flatnonzero((self._actions < 0) | (self._actions >= self.environment.actions))
+    def _refuse_impossible(self, actions: np.ndarray) -> None:
+        bad = np.flatnonzero((actions < 0) | (actions >= self.environment.actions))
         if bad.size:
-            raise self._impossible(int(bad[0]), int(self._actions[bad[0]]))
+            raise self._impossible(int(bad[0]), int(actions[bad[0]]))
 
     def rollout(self, steps: int) -> int:
         """`steps` random steps of every copy inside the compiled loop; how many that were."""
