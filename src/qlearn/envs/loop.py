@@ -108,7 +108,7 @@ def advance_rewarded(copy, action, observation, final_observation, max_steps, wo
     if terminated or truncated:
         finish(copy, observation, world)
     else:
-        for k in range(observation.shape[0]):
+        for k in range(len(observation)):
             observation[k] = final_observation[k]
     return reward, terminated, truncated
 
