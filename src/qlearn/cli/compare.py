@@ -36,6 +36,8 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     from qlearn.compare.compare import compare
     from qlearn.compare.contenders import ScriptFailed
 
+    taken = ("engines", "repeats", "metric", "headless", "seed", "steps", "episodes", "algo")
+    options.refuse(arguments.settings, (*taken, "out", "say"))
     engines = [e.strip() for e in arguments.engines.split(",")] if arguments.engines else []
     try:
         return compare(

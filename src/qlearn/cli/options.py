@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -84,3 +85,12 @@ def environment_options(settings: dict[str, Any]) -> dict[str, Any]:
         if not key.startswith("env."):
             raise UserError(f"--set {key}: only env.KEY can be set here")
     return {key[len("env.") :]: value for key, value in settings.items()}
+
+
+def refuse(settings: dict[str, Any], taken: Iterable[str]) -> None:
+    """What the command has other words for is no setting."""
+    from qlearn.errors import UserError
+
+    for key in taken:
+        if key in settings:
+            raise UserError(f"--set {key}: there is no setting '{key}'; see --help for options")

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
                 "env": folder.record.get("env_name", folder.record.get("env")),
                 "algo": folder.record.get("algo"),
                 "status": folder.status,
-                "eval": folder.record.get("result", {}).get("eval"),
+                "eval": (folder.record.get("result") or {}).get("eval"),
             }
             for folder in list_runs(home)
         ]

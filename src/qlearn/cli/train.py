@@ -41,6 +41,7 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     if arguments.resume and arguments.env:
         raise UserError("either an environment or --resume RUN, not both")
     _take_from_settings(arguments)
+    options.refuse(arguments.settings, ("env", "resume", "progress", "say", "count"))
     how: dict[str, Any] = {
         "algo": arguments.algo,
         "engine": arguments.engine,

@@ -85,7 +85,7 @@ class RunFolder:
     def status(self) -> str:
         """running, done, interrupted or failed; a run whose process is gone was interrupted."""
         status = self.record.get("status", "failed")
-        if status == "running" and not _alive(self.record.get("pid", -1)):
+        if status == "running" and not _alive(self.record.get("pid")):
             return "interrupted"
         return status
 
@@ -131,7 +131,7 @@ def list_runs(home: Path) -> list[RunFolder]:
                 found.append(RunFolder.open(entry))
             except UserError:
                 found.append(_damaged(entry))
-    return sorted(found, key=lambda run: (run.record.get("started_ns", 0), run.path.name))
+    return sorted(found, key=lambda run: (run.record.get("started_ns") or 0, run.path.name))
 
 
 def _damaged(path: Path) -> RunFolder:
@@ -148,8 +148,8 @@ def _unused(home: Path, name: str) -> Path:
     return path
 
 
-def _alive(pid: int) -> bool:
-    if pid <= 0:
+def _alive(pid: Any) -> bool:
+    if not isinstance(pid, int) or pid <= 0:
         return False
     if sys.platform == "win32":
         return True  # signal 0 would end the process there

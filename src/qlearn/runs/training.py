@@ -161,7 +161,7 @@ def _resume(
     if folder.status == "done" and not larger:
         say(f"{folder.path.name} is finished; a larger --steps or --episodes would go on")
         return Run(folder)
-    if folder.status == "running" and record.get("pid", -1) > 0:
+    if folder.status == "running":
         raise UserError(f"{folder.path.name} is still being trained by process {record['pid']}")
     started = time.perf_counter()
     environment = find(record["env"], record["env_options"])
