@@ -1,0 +1,125 @@
+"""`qlearn train` and `eval`: options, settings, seeds, going on, rewards of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qlearn.cli.main import main
+from qlearn.runs.folder import find_run
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("QLEARN_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def answer(capsys, *words):
+    assert main([*words, "--json"]) == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out)
+
+
+def config(report):
+    return json.loads((Path(report["run"]) / "run.json").read_text())
+
+
+DICT = ("train", "grid", "--engine", "dict")
+
+
+def test_options_and_settings_say_the_same(capsys):
+    one = answer(capsys, *DICT, "--steps", "1k", "--seed", "7")
+    other = answer(capsys, "train", "grid", "--set", "steps=1_000", "seed=7", "engine=dict")
+    for key in ("seed", "engine", "env_steps", "eval", "episodes"):
+        assert one[key] == other[key]
+
+
+def test_episodes_are_counted(capsys):
+    found = answer(capsys, *DICT, "--episodes", "30")
+    assert found["episodes"] == 30
+
+
+def test_settings_reach_the_learner_the_run_and_the_environment(capsys):
+    found = answer(
+        capsys, *DICT, "--steps", "600", "--set", "lr=0.25", "epsilon=1->0.05@0.5", "rule=sarsa",
+        "discount=0.8", "eval_every=200", "--set", "env.slip=0.1", "env.max_steps=30",
+    )  # fmt: skip
+    record = config(found)
+    assert record["config"]["lr"] == "0.25"
+    assert (record["config"]["rule"], record["config"]["discount"]) == ("sarsa", 0.8)
+    assert record["run_config"]["eval_every"] == 200
+    assert record["env_options"] == {"slip": "0.1", "max_steps": "30"}
+
+
+def test_copies_are_for_the_batched_engines(capsys):
+    found = answer(capsys, "train", "grid", "--engine", "numpy", "--envs", "10", "--steps", "995")
+    assert found["env_steps"] == 1000
+
+
+def test_seeds_give_runs_and_a_summary(capsys, tmp_path):
+    found = answer(capsys, *DICT, "--steps", "300", "--seeds", "3", "--seed", "5",
+                   "--out", f"{tmp_path}/many")  # fmt: skip
+    assert found.keys() == {"runs", "summary"}
+    assert [one["seed"] for one in found["runs"]] == [5, 6, 7]
+    assert found["summary"].keys() == {"mean", "median", "iqm", "low", "high"}
+    assert main([*DICT, "--steps", "300", "--seeds", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == ["seed 0", "seed 1"]
+    assert "interquartile mean" in lines[2]
+
+
+def test_a_run_goes_where_out_says_and_not_over_another(capsys, tmp_path):
+    found = answer(capsys, *DICT, "--steps", "100", "--out", f"{tmp_path}/here")
+    assert found["run"] == f"{tmp_path}/here"
+    assert main([*DICT, "--steps", "100", "--out", f"{tmp_path}/here"]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+
+
+def test_resume_goes_on_and_says_when_there_is_nothing_to_do(capsys):
+    answer(capsys, *DICT, "--steps", "500")
+    assert main(["train", "--resume", "last"]) == 0
+    assert "is finished; a larger --steps or --episodes would go on" in capsys.readouterr().err
+    assert answer(capsys, "train", "--resume", "last", "--steps", "900")["env_steps"] == 900
+    assert find_run("last").record["config"]["steps"] == 900
+
+
+def test_a_reward_of_ones_own_is_learnt_from_and_the_score_stays(capsys, tmp_path):
+    """Paid for every step, the agent learns to stay; the score is the board's."""
+    (tmp_path / "mine.py").write_text(
+        "def staying(before, action, after, reward, terminated):\n"
+        "    return -10.0 if terminated else 1.0\n"
+    )
+    found = answer(capsys, *DICT, "--steps", "4000", "--set",
+                   f"env.reward={tmp_path}/mine.py:staying", "eval_max_steps=60")  # fmt: skip
+    assert found["eval"]["mean"] == -60.0
+    assert found["eval"]["cut_off"] == found["eval"]["episodes"] == 100
+
+
+def test_eval_cuts_off_what_never_ends_and_counts_it(capsys, tmp_path):
+    (tmp_path / "maze.txt").write_text("S.#\n..#\n##G\n")
+    answer(capsys, "train", f"{tmp_path}/maze.txt", "--engine", "dict", "--steps", "200",
+           "--set", "eval_max_steps=20")  # fmt: skip
+    found = answer(capsys, "eval", "last", "--episodes", "4", "--max-steps", "33")
+    assert (found["cut_off"], found["mean_length"], found["mean"]) == (4, 33.0, -33.0)
+    assert main(["eval", "last", "--episodes", "4", "--max-steps", "33"]) == 0
+    assert "4 episodes did not end by themselves and were cut off" in capsys.readouterr().out
+
+
+def test_what_a_person_reads(capsys):
+    assert main([*DICT, "--steps", "2000"]) == 0
+    captured = capsys.readouterr()
+    assert "grid by table on dict: greedy mean" in captured.out
+    assert "2,000 steps" in captured.out
+    assert f"run: {find_run('last').path}" in captured.err
+
+
+def test_runs_shows_every_status(capsys, home):
+    answer(capsys, *DICT, "--steps", "100")
+    (home / "broken").mkdir()
+    (home / "broken" / "run.json").write_text("{")
+    assert main(["runs"]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[3] for row in rows] == ["failed", "done"]
+    assert main(["runs", str(home)]) == 0
