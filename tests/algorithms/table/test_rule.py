@@ -54,6 +54,21 @@ def test_either_engine_goes_on_where_the_other_stopped(name):
         assert_same_state(other, whole)
 
 
+def test_a_replaced_reward_teaches_both_the_same(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def downhill(before, action, after, reward, terminated):\n"
+        "    return reward + 0.25 * (after[0] - before[0])\n"
+    )
+    options = {"reward": f"{tmp_path}/mine.py:downhill", "slip": "0.1"}
+    slow, fast = (learner(engine, "grid", options, 1) for engine in ("dict", "numba"))
+    for steps in (333, 2000):
+        np.testing.assert_array_equal(slow.advance(steps), fast.advance(steps))
+        assert_same_state(slow, fast)
+    plain = learner("dict", "grid", {"slip": "0.1"}, 1)
+    plain.advance(2000)
+    assert not np.array_equal(plain.values(), slow.values())
+
+
 def test_other_seeds_learn_other_numbers():
     tables = [learner("numba", seed=seed).advance(500) for seed in range(3)]
     assert len({table.tobytes() for table in tables}) == 3
