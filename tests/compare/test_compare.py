@@ -66,10 +66,9 @@ def test_a_policy_that_is_not_optimal_is_said_so():
 
 
 def test_without_a_model_nothing_is_said_about_the_optimum(tmp_path):
-    found = compare("cartpole", repeats=1, steps=500, **{"env.buckets": 3})
+    found = compare("cartpole", engines=["dict"], repeats=1, steps=500, **{"env.buckets": 3})
     row = found["rows"][0]
     assert (row["policy_optimal"], row["max_error_to_optimum"]) == (None, None)
-    assert row["engine"] == "numba"
 
 
 class Tags(HTMLParser):

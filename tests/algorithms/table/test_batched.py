@@ -157,6 +157,23 @@ def test_a_table_is_what_its_transitions_say(name, options):
     np.testing.assert_allclose(one.values().reshape(-1), table, rtol=0, atol=1e-12)
 
 
+def test_double_learning_values_one_tables_choice_by_the_other():
+    """One step of both coins, from tables that disagree."""
+    for learned in range(2):
+        one = learner("numpy", rule="double", envs=1, lr=1.0, epsilon=0.0)
+        chance = np.random.default_rng(0)
+        one.table[:], one.twin[:] = chance.normal(size=(2, 100))
+        before = np.stack([one.table, one.twin]).reshape(2, 25, 4).copy()
+        one.arrays.uniform = lambda n, learned=learned: np.full(n, 0.9 - 0.8 * learned)
+        state, steps = int(one.state[0]), spied(one)
+        one.advance(1)
+        (actions, rewards, _, after, _), after_step = steps[0], np.stack([one.table, one.twin])
+        best = before[learned, after[0]].argmax()
+        target = rewards[0] + 0.9 * before[1 - learned, after[0], best]
+        before[learned, state, actions[0]] = target
+        np.testing.assert_allclose(after_step.reshape(2, 25, 4), before, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["q", "sarsa", "expected_sarsa"])
 @pytest.mark.parametrize("options", [{}, {"slip": "0.3", "max_steps": "12"}], ids=str)
 def test_one_greedy_copy_walks_the_sequential_engines_way(name, options):

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from table_learners import assert_same_state, copied, learner, ring
 
+from qlearn import rng as streams
 from qlearn.algorithms.table import rule
+from qlearn.envs.plain import PlainGame
+from qlearn.envs.registry import find
 from qlearn.errors import UserError
 from qlearn.schedules import constant
 
@@ -38,6 +41,55 @@ def test_dict_and_numba_learn_the_same_bits(name, settings, options):
     assert slow.env_steps == slow.updates == 3000
     assert slow.episodes > 100
     assert np.abs(slow.values()).max() > 0.5
+
+
+def literal(name, options, seed, steps, lr=0.3, epsilon=0.4, discount=0.9):
+    """The four rules as their books write them, on the game as the interpreter plays it."""
+    game, player = PlainGame(find("grid", options), seed), streams.stream(seed, 0, streams.PLAYER)
+    game.reset()
+    tables = np.zeros((2, 25, 4))
+    state, action = game.observation[0], None
+
+    def choose(state):
+        if streams.chance(player, epsilon):
+            return streams.integers(player, 4)
+        return int(np.argmax(tables[0, state] + tables[1, state]))
+
+    for _ in range(steps):
+        if action is None:
+            action = choose(state)
+        reward, terminated, truncated = game.step(action)
+        ended = terminated or truncated
+        after = (game.final_observation if ended else game.observation)[0]
+        mine = int(name == "double" and streams.chance(player, 0.5))
+        row, following, value = tables[mine, after], None, 0.0
+        if not terminated:
+            if name == "q":
+                value = row.max()
+            elif name == "sarsa":
+                following = choose(after)
+                value = row[following]
+            elif name == "expected_sarsa":
+                value = (
+                    np.full(4, epsilon / 4) + (1 - epsilon) * (np.arange(4) == row.argmax())
+                ) @ row
+            else:
+                value = tables[1 - mine, after, row.argmax()]
+        tables[mine, state, action] += lr * (
+            reward + discount * value - tables[mine, state, action]
+        )
+        state, action = (game.observation[0], None) if ended else (after, following)
+    return tables.mean(axis=0) if name == "double" else tables[0]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"slip": "0.2", "max_steps": "8", "reward": "arrival"}], ids=str
+)
+@pytest.mark.parametrize("name", RULES)
+def test_the_rules_are_the_books(name, options):
+    one = learner("dict", "grid", options, 2, rule=name, lr=0.3, epsilon=0.4, steps=2500)
+    one.advance(2500)
+    np.testing.assert_allclose(one.values(), literal(name, options, 2, 2500), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", RULES)
