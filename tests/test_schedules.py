@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from qlearn.errors import UserError
-from qlearn.schedules import VISITS, bounds, constant, parse, value_at
+from qlearn.kernels.build import build
+from qlearn.schedules import VISITS, bounds, constant, counts_episodes, parse, value_at
 
 BUDGET = 1000
 
 
 def values(text, times, budget=BUDGET):
     schedule = parse(text, budget, "epsilon")
-    return [value_at(schedule, t) for t in times]
+    return [value_at(schedule, t, 0) for t in times]
 
 
 @pytest.mark.parametrize("text", [0.25, "0.25", " 0.25 ", "constant:0.25", "2.5e-1"])
@@ -51,6 +53,73 @@ def test_stairs():
     assert ten == pytest.approx([1.0 - k / 10 for k in range(11)])
 
 
+def by_episodes(text, episodes, budget=0):
+    schedule = parse(text, BUDGET, "epsilon", budget)
+    return [value_at(schedule, 10 * n, n) for n in episodes]
+
+
+def test_lengths_may_be_counted_in_episodes():
+    assert by_episodes("1->0@2000ep", [0, 500, 1000, 2000, 3000]) == [1.0, 0.75, 0.5, 0.0, 0.0]
+    found = by_episodes("step:1->0.2@100epx4", [0, 24, 25, 50, 99, 100])
+    assert found == pytest.approx([1.0, 1.0, 0.8, 0.6, 0.4, 0.2])
+    found = by_episodes("exponential:1->0.01@200 episodes", [0, 100, 200, 900])
+    assert found == pytest.approx([1.0, 0.1, 0.01, 0.01])
+    assert by_episodes("1->0@1ep", [0, 1]) == [1.0, 0.0]  # one episode, not the whole budget
+
+
+def test_steps_may_be_named():
+    assert parse("1->0@300 steps", BUDGET, "lr") == parse("1->0@300", BUDGET, "lr")
+    assert parse("1->0@1step", BUDGET, "lr").steps == 1.0
+
+
+def test_the_classic_decay_multiplies_each_episode_and_stops_at_its_floor():
+    epsilon, seen = 1.0, []
+    for _ in range(800):
+        seen.append(epsilon)
+        epsilon = max(0.05, epsilon * 0.995)
+    assert by_episodes("decay:1->0.05@0.995/ep", range(800)) == pytest.approx(seen, rel=1e-12)
+    assert seen[-1] == 0.05
+    schedule = parse("decay:1->0.05@0.995/ep", BUDGET, "epsilon")
+    assert value_at(schedule, 10**9, 0) == 1.0  # steps do not count
+
+
+def test_a_decay_of_steps_needs_no_floor():
+    assert values("decay:0.5@0.5/step", [0, 1, 3]) == pytest.approx([0.5, 0.25, 0.0625])
+
+
+def test_a_share_of_two_budgets_is_passed_with_the_first():
+    """1,000 steps, 40 episodes: half of either is half of the way."""
+    schedule = parse("1->0", BUDGET, "epsilon", 40)
+    found = [value_at(schedule, *at) for at in ((0, 0), (500, 3), (3, 20), (999, 40), (1000, 0))]
+    assert found == [1.0, 0.5, 0.5, 0.0, 0.0]
+    assert value_at(parse("1->0@0.5", BUDGET, "epsilon", 40), 0, 10) == 0.5
+
+
+def test_what_counts_episodes_says_so():
+    assert counts_episodes(parse("1->0@9ep", BUDGET, "lr"))
+    assert counts_episodes(parse("decay:1@0.9/ep", BUDGET, "lr"))
+    assert counts_episodes(parse("1->0", BUDGET, "lr", 30))
+    for text in ("0.3", "1->0", "1->0@20", "decay:1@0.9/step", "visits:1@0.6"):
+        assert not counts_episodes(parse(text, BUDGET, "lr"))
+
+
+def fill(schedule, found):
+    for k in range(found.shape[0]):
+        found[k] = value_at(schedule, 3 * k, k)
+
+
+@pytest.mark.parametrize("text", ["0.3", "1->0.05", "exponential:1->0.05@90ep", "step:1->0@90epx7",
+                                  "decay:1->0.05@0.97/ep", "decay:1->0.05@0.99/step",
+                                  "visits:1->0.01@0.6"])  # fmt: skip
+def test_compiled_they_say_the_same(text):
+    schedule, found = parse(text, BUDGET, "epsilon", 200), np.zeros(400)
+    kernels = build("schedules", [fill], {})
+    kernels.prepare("fill", schedule, found)
+    kernels.fill(schedule, found)
+    assert found.tolist() == [value_at(schedule, 3 * k, k) for k in range(400)]
+    assert text == "0.3" or found[0] > found[50] > found[99]
+
+
 def test_visits_fall_by_the_power_down_to_the_floor():
     assert values("visits:1", [0, 1, 3]) == [1.0, 0.5, 0.25]
     assert values("visits:1@0.5", [0, 3, 99]) == pytest.approx([1.0, 0.5, 0.1])
@@ -61,18 +130,19 @@ def test_visits_fall_by_the_power_down_to_the_floor():
 
 
 @pytest.mark.parametrize("text", ["1->0.05", "exponential:1->0.05@0.3", "step:1->0.05@0.5x7", "0.3",
-                                  "visits:1->0.05@0.6", "0.1->0.9@20"])  # fmt: skip
+                                  "visits:1->0.05@0.6", "0.1->0.9@20", "1->0.05@40ep",
+                                  "decay:0.9->0.1@0.995/ep", "decay:1@0.99/step"])  # fmt: skip
 def test_no_value_leaves_the_bounds(text):
     schedule = parse(text, BUDGET, "lr")
     low, high = bounds(schedule)
-    seen = [value_at(schedule, t) for t in [*range(2 * BUDGET), 10**12]]
+    seen = [value_at(schedule, t, t // 7) for t in [*range(2 * BUDGET), 10**12]]
     assert low - 1e-12 <= min(seen)
     assert max(seen) <= high + 1e-12
     assert seen[0] in (low, high)
 
 
 def test_constants_are_made_from_numbers():
-    assert value_at(constant(1), 5) == 1.0
+    assert value_at(constant(1), 5, 6) == 1.0
     assert isinstance(constant(1).start, float)
 
 
@@ -98,6 +168,15 @@ def test_constants_are_made_from_numbers():
         ("visits:1@-1", "power of the visits must be above 0"),
         ("visits:1->0.1@0", "power of the visits must be above 0"),
         ("visits:", "'' is no number"),
+        ("1->0.1@0ep", "cannot be 0 long"),
+        ("1->0.1@manyep", "'many' is no number"),
+        ("1-", r"in quotes: '1->0.05@0.3'"),
+        ("decay:1->0.05", "a decay says its factor and how often"),
+        ("decay:1->0.05@0.995", "a decay says its factor and how often"),
+        ("decay:1->0.05@0.995/day", "a decay says its factor and how often"),
+        ("decay:1->0.05@1.1/ep", "factor of a decay must be above 0 and at most 1, not 1.1"),
+        ("decay:1->0.05@0/ep", "factor of a decay must be above 0"),
+        ("decay:0.01->0.05@0.9/ep", "0.01 is below its floor 0.05"),
         (True, "no number"),
         (None, "no number"),
     ],

@@ -77,7 +77,7 @@ def played_on_the_cpu(environment, config, seed):
     for now in range(config.steps):
         entry, _ = tabulated.step(
             table, words[0], whole[0], player, world, lrs[min(now, len(lrs) - 1)],
-            tabulated.value_at(plan.epsilon, now), plan.actions, plan.max_steps,
+            tabulated.value_at(plan.epsilon, now, 0), plan.actions, plan.max_steps,
         )  # fmt: skip
         entries.append(int(entry))
         states.append(int(whole[0, tabulated.PLACE]))
@@ -196,6 +196,9 @@ def errors(folder):
     assert refused(rule="sarsa").startswith("the cuda engine learns by rule q alone")
     assert refused(lr="visits:1@0.6").startswith("the cuda engine counts no visits")
     assert refused(round_to=3).startswith("the cuda engine does not round")
+    assert refused(epsilon="decay:1->0.1@0.9/ep") == (
+        "epsilon: schedules of the cuda engine count steps; --engine numba learns it by episodes"
+    )
     assert refused(lr=2).startswith("lr must be between 0 and 1")
     assert refused(dtype="float16") == "dtype is float32 or float64, not float16"
     assert refused(registry.find("grid", {"slip": 0.1})).startswith(

@@ -42,6 +42,7 @@ def test_every_agent_is_bit_for_bit_the_single_one(env, settings, threads):
         ({"slip": "0.2"}, {"lr": 0.5, "epsilon": 0.2}),
         ({}, {"rule": "sarsa", "lr": 0.5, "epsilon": 0.2}),
         ({}, {"lr": "visits:1", "epsilon": 0.2}),
+        ({}, {"lr": 0.5, "epsilon": "decay:1->0.1@0.98/ep"}),
     ],
     ids=str,
 )

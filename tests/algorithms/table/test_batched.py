@@ -43,7 +43,7 @@ def plan(lr=0.5, decimals=-1):
 
 def moved(arrays, table, visits, keys, targets, settings, t=0):
     table, visits = (arrays.put(np.array(a, np.float64)) for a in (table, visits))
-    update(arrays, table, visits, arrays.put(keys), arrays.put(targets), settings, t)
+    update(arrays, table, visits, arrays.put(keys), arrays.put(targets), settings, t, 0)
     return np.array(arrays.host(table)), np.array(arrays.host(visits))
 
 
@@ -55,7 +55,7 @@ def test_a_single_copy_learns_what_the_sequential_rule_does(arrays, lr, decimals
     ours, seen = np.zeros(100), np.zeros(100)
     for t in range(200):
         state, action, target = chance.integers(25), chance.integers(4), chance.normal()
-        rule.update(table, visits, state, action, target, settings, t)
+        rule.update(table, visits, state, action, target, settings, t, 0)
         key = np.array([4 * state + action])
         ours, seen = moved(arrays, ours, seen, key, np.array([target]), settings, t)
     np.testing.assert_allclose(ours, list(table.values()), rtol=0, atol=1e-12)
@@ -69,7 +69,7 @@ def literal(table, visits, keys, targets, settings, t):
     for key in set(keys.tolist()):
         mine = targets[keys == key]
         by_visits = settings.lr.kind == rule.VISITS
-        lr = value_at(settings.lr, visits[key] if by_visits else t)
+        lr = value_at(settings.lr, visits[key] if by_visits else t, 0)
         for _ in mine:
             table[key] += lr * (mine.mean() - table[key])
         if by_visits:

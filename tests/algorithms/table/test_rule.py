@@ -11,13 +11,14 @@ from qlearn.algorithms.table import rule
 from qlearn.envs.plain import PlainGame
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
-from qlearn.schedules import constant
+from qlearn.schedules import constant, parse
 
 RULES = ["q", "sarsa", "expected_sarsa", "double"]
 SCHEDULES = [
     {"lr": 0.5},
     {"lr": "0.9->0.1@0.5", "epsilon": "exponential:1->0.05"},
     {"lr": "visits:1->0.02@0.7", "epsilon": "step:1->0.1@1x5"},
+    {"lr": "0.9->0.1@90ep", "epsilon": "decay:1->0.05@0.99/ep"},
     {"lr": 0.3, "round_to": 3, "initial": 2.0},
 ]
 WORLDS = [
@@ -167,15 +168,15 @@ def test_the_expected_value_weighs_the_best_and_the_mean():
 
 def test_an_update_moves_by_the_learning_rate():
     table = {(0, 1): 4.0}
-    rule.update(table, {}, 0, 1, 8.0, plan(lr=0.25), 0)
+    rule.update(table, {}, 0, 1, 8.0, plan(lr=0.25), 0, 0)
     assert table[0, 1] == 5.0
 
 
 def test_rates_by_visits_make_a_mean():
     table, visits = {(0, 0): 99.0}, {(0, 0): 0}
-    by_visits = plan()._replace(lr=rule.Schedule(rule.VISITS, 1.0, 0.0, 1.0, 1.0))
+    by_visits = plan()._replace(lr=parse("visits:1", 0, "lr"))
     for target in (1.0, 2.0, 6.0):
-        rule.update(table, visits, 0, 0, target, by_visits, 12345)
+        rule.update(table, visits, 0, 0, target, by_visits, 12345, 0)
     assert table[0, 0] == pytest.approx(3.0)
     assert visits[0, 0] == 3
 

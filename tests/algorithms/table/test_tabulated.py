@@ -49,6 +49,8 @@ CHUNKS = (1, 2, 63, 64, 65, 66, 257, 700, 701, 2300)
         {"epsilon": 0.1},
         {"epsilon": "1->0.05", "lr": "exponential:1->0.01", "initial": 3.0, "discount": 1.0},
         {"epsilon": 1.0, "lr": "step:0.5->0.1@1x3", "discount": 0.0},
+        {"epsilon": "decay:1->0.05@0.99/ep", "lr": "step:0.9->0.1@100epx4"},
+        {"epsilon": "1->0.1", "lr": "0.9->0.1@0.5", "episodes": 150},
         {"epsilon": 0.0},
     ],
     ids=str,

@@ -17,6 +17,7 @@ from qlearn.algorithms.table.config import TableConfig
 from qlearn.algorithms.table.plan import check_size, plan_of, states_of
 from qlearn.algorithms.table.sequential import NumbaLearner
 from qlearn.envs.spec import Environment
+from qlearn.schedules import counts_episodes
 
 AGENTS_A_TASK = 32
 
@@ -41,7 +42,8 @@ class Agents:
         check_size(len(self.seeds) * states * environment.actions)
         self.tabulated = tabulated.fits(environment, self.plan)
         self.compile_seconds = 0.0
-        if self.tabulated is None or config.episodes:
+        by_episodes = counts_episodes(self.plan.lr) or counts_episodes(self.plan.epsilon)
+        if self.tabulated is None or config.episodes or by_episodes:
             self._learners: list[NumbaLearner] | None = [
                 NumbaLearner(environment, config, seed) for seed in self.seeds
             ]

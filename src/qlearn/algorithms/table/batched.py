@@ -36,17 +36,18 @@ def update(
     td_targets: Any,
     plan: rule.Plan,
     t: int,
+    episodes: int,
 ) -> None:
     """Moves the entries `keys` (state * actions + action) of a flat table towards their targets."""
     entries, groups, counts = arrays.groups(keys)
     means = arrays.sums(groups, td_targets, len(entries)) / counts
     if plan.lr.kind == rule.VISITS:
         # All duplicates of a step count as visits after it: they share one learning rate.
-        lr = plan.lr.start / (1.0 + visits[entries]) ** plan.lr.length
+        lr = plan.lr.start / (1.0 + visits[entries]) ** plan.lr.shape
         lr = arrays.where(lr < plan.lr.end, lr * 0.0 + plan.lr.end, lr)
         visits[entries] += counts
     else:
-        lr = value_at(plan.lr, t)
+        lr = value_at(plan.lr, t, episodes)
     values = table[entries]
     values = values + (1.0 - (1.0 - lr) ** counts) * (means - values)
     if plan.decimals >= 0:
@@ -114,7 +115,7 @@ class BatchedLearner:
 
     def _step(self) -> np.ndarray:
         arrays, plan, t = self.arrays, self.plan, self.env_steps
-        epsilon = value_at(plan.epsilon, t)
+        epsilon = value_at(plan.epsilon, t, self.episodes)
         actions = self.action if self.action is not None else self._choose(self.state, epsilon)
         observations, rewards, terminated, truncated, info = self.batch.step(arrays.host(actions))
         ended = terminated | truncated
@@ -146,7 +147,7 @@ class BatchedLearner:
             keep = arrays.put(np.flatnonzero(valid))
             keys, td_targets = keys[keep], td_targets[keep]
         if valid.any():
-            update(arrays, learned, self.visits, keys, td_targets, plan, t)
+            update(arrays, learned, self.visits, keys, td_targets, plan, t, self.episodes)
         self.state = self._see(observations)
         if plan.rule == rule.SARSA:
             self.action = arrays.where(arrays.put(ended), self._choose(self.state, epsilon), chosen)
@@ -170,7 +171,7 @@ class BatchedLearner:
         return self.evaluator(self.values(), episodes, seed, most_steps)
 
     def figures(self) -> dict[str, Any]:
-        return rule.figures(self.plan, self.env_steps)
+        return rule.figures(self.plan, self.env_steps, self.episodes)
 
     def get_state(self) -> dict[str, np.ndarray]:
         arrays = self.arrays

@@ -31,7 +31,7 @@ from qlearn.algorithms.table.plan import plan_of, states_of
 from qlearn.envs.spec import Environment
 from qlearn.errors import UserError
 from qlearn.kernels.build import Kernels, build
-from qlearn.schedules import CONSTANT, VISITS, Schedule, value_at
+from qlearn.schedules import CONSTANT, VISITS, Schedule, counts_episodes, value_at
 
 DTYPES = ("float32", "float64")
 LAUNCH_STEPS = 1 << 20  # at most, of each agent: bounds what schedules take and Ctrl-C waits
@@ -60,7 +60,7 @@ class CudaAgents:
             raise UserError(f"dtype is float32 or float64, not {dtype}")
         self.environment, self.config, self.dtype = environment, config, np.dtype(dtype)
         self.seeds = [random_streams.checked_seed(seed) for seed in seeds]
-        self.plan = plan_of(environment, config)
+        self.plan = plan_of(environment, replace(config, episodes=0))
         world = world_of(environment, self.plan)
         self.kernels = kernels(environment)
         self._cuda = usable()
@@ -245,7 +245,7 @@ class Schedules:
 
 def fill(schedule, t, values):
     for k in range(values.shape[0]):
-        values[k] = value_at(schedule, t + k)
+        values[k] = value_at(schedule, t + k, 0)
 
 
 def world_of(environment: Environment, plan: rule.Plan) -> tabulated.World:
@@ -259,6 +259,11 @@ def world_of(environment: Environment, plan: rule.Plan) -> tabulated.World:
             f"the cuda engine counts no visits: lr is a number or a schedule of steps, such as"
             f" --set lr=0.5; {other} by visits"
         )
+    for name, schedule in (("lr", plan.lr), ("epsilon", plan.epsilon)):
+        if counts_episodes(schedule):
+            raise UserError(
+                f"{name}: schedules of the cuda engine count steps; {other} by episodes"
+            )
     if plan.decimals >= 0:
         raise UserError(f"the cuda engine does not round; {other} with round_to")
     if states * environment.actions > tabulated.MOST_ENTRIES:
@@ -380,9 +385,16 @@ class CudaLearner:
         self.episodes, self._returned = 0, 0.0
 
     def _notes(self) -> tuple[str, ...]:
+        notes = []
         if self.agents.simulated:
-            return ("the CUDA simulator plays: right, but slow",)
-        return ()
+            notes.append("the CUDA simulator plays: right, but slow")
+        moving = self.plan.lr.kind != CONSTANT or self.plan.epsilon.kind != CONSTANT
+        if self.config.episodes and moving:
+            notes.append(
+                f"schedules of the cuda engine count steps, here {self.agents.config.steps:,} of"
+                " each agent; --steps says how many"
+            )
+        return tuple(notes)
 
     @property
     def env_steps(self) -> int:
@@ -423,7 +435,7 @@ class CudaLearner:
         return self.evaluator(self.values(), episodes, seed, most_steps)
 
     def figures(self) -> dict[str, Any]:
-        return rule.figures(self.plan, self.agents.env_steps)
+        return rule.figures(self.plan, self.agents.env_steps, 0)
 
     def get_state(self) -> dict[str, np.ndarray]:
         return self.agents.get_state()

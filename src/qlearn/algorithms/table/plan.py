@@ -15,8 +15,8 @@ LARGEST_TABLE_MB = 8192
 
 def plan_of(environment: Any, config: TableConfig) -> Plan:
     lr, epsilon = (
-        parse(config.lr, config.steps, "lr"),
-        parse(config.epsilon, config.steps, "epsilon"),
+        parse(config.lr, config.steps, "lr", config.episodes),
+        parse(config.epsilon, config.steps, "epsilon", config.episodes),
     )
     for name, schedule in (("lr", lr), ("epsilon", epsilon)):
         low, high = bounds(schedule)

@@ -83,13 +83,13 @@ def rounded(value, decimals):
     return round(value * scale) / scale
 
 
-def update(table, visits, state, action, td_target, plan, t):
+def update(table, visits, state, action, td_target, plan, t, episodes):
     """Moves one entry towards its target."""
     when = t
     if plan.lr.kind == VISITS:  # by visits of this entry
         when = visits[state, action]
         visits[state, action] = when + 1
-    lr = value_at(plan.lr, when)
+    lr = value_at(plan.lr, when, episodes)
     value = table[state, action] + lr * (td_target - table[state, action])
     if plan.decimals >= 0:
         value = rounded(value, plan.decimals)
@@ -109,8 +109,8 @@ def learn(
     state = int(observation[0])
     best = -1  # the greedy action here, where it is known already
     while counts[STEPS] < steps and counts[EPISODES] < episodes and counts[LOGGED] < len(log):
-        t = counts[STEPS]
-        epsilon = value_at(plan.epsilon, t)
+        t, played = counts[STEPS], counts[EPISODES]
+        epsilon = value_at(plan.epsilon, t, played)
         if action < 0:
             if chance(player, epsilon):
                 action = integers(player, plan.actions)
@@ -138,7 +138,7 @@ def learn(
             else:
                 value = other[new_state, best_and_value(learned, new_state, plan)[0]]
             td_target += plan.discount * value
-        update(learned, visits, state, action, td_target, plan, t)
+        update(learned, visits, state, action, td_target, plan, t, played)
         if ended or new_state == state:
             best = -1  # another state begins, or the update has changed this one's row
 
@@ -153,9 +153,9 @@ def learn(
     return action
 
 
-def figures(plan: Plan, t: int) -> dict[str, float]:
-    """What the schedules say at time t, for the metrics."""
-    said = {"epsilon": value_at(plan.epsilon, t)}
+def figures(plan: Plan, steps: int, episodes: int) -> dict[str, float]:
+    """What the schedules say now, for the metrics."""
+    said = {"epsilon": value_at(plan.epsilon, steps, episodes)}
     if plan.lr.kind != VISITS:
-        said["lr"] = value_at(plan.lr, t)
+        said["lr"] = value_at(plan.lr, steps, episodes)
     return said

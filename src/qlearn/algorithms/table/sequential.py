@@ -102,7 +102,7 @@ class SequentialLearner:
 
     def figures(self) -> dict[str, Any]:
         """What goes into the metrics beside the returns."""
-        return rule.figures(self.plan, self.env_steps)
+        return rule.figures(self.plan, self.env_steps, self.episodes)
 
 
 class DictLearner(SequentialLearner):

@@ -222,8 +222,8 @@ def learn_alone(
     most = np.uint64(episodes)
     while t < steps and whole[EPISODES] < most and logged < log.shape[0]:
         entry, ended = step(
-            table, words[0], whole, player, tabulated, value_at(plan.lr, t),
-            value_at(plan.epsilon, t), plan.actions, plan.max_steps,
+            table, words[0], whole, player, tabulated, value_at(plan.lr, t, whole[EPISODES]),
+            value_at(plan.epsilon, t, whole[EPISODES]), plan.actions, plan.max_steps,
         )  # fmt: skip
         t += 1
         earned += tabulated.reward[entry]
@@ -242,14 +242,17 @@ def learn_alone(
 def learn_together(
     tables, words, wholes, players, tabulated, plan, t, steps, low, high,
 ):  # fmt: skip
-    """Agents low .. high-1 until each has done `steps` steps, a few of them in turn."""
+    """Agents low .. high-1 until each has done `steps` steps, a few of them in turn.
+
+    They share what the schedules say, which therefore must not count episodes.
+    """
     for first in range(low, high, TOGETHER):
         last = min(high, first + TOGETHER)
         for i in range(first, last):
             open_stream(words[i - first], wholes[i], players[i])
         for now in range(t, steps):
-            lr = value_at(plan.lr, now)
-            epsilon = value_at(plan.epsilon, now)
+            lr = value_at(plan.lr, now, 0)
+            epsilon = value_at(plan.epsilon, now, 0)
             for i in range(np.uint64(first), np.uint64(last)):
                 step(
                     tables[i], words[i - np.uint64(first)], wholes[i], players[i], tabulated,
