@@ -25,7 +25,7 @@ BLOCK_LOW, BLOCK_HIGH, COPY, PURPOSE, KEY_LOW, KEY_HIGH, WORDS, USED = 0, 1, 2, 
 LENGTH = 11
 
 # Purposes: what a copy's streams are for.
-WORLD, PLAYER, LEARNER, EVALUATION = 0, 1, 2, 3
+WORLD, PLAYER, LEARNER, EVALUATION, NETWORK = 0, 1, 2, 3, 4
 
 
 def checked_seed(seed: Any) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from qlearn.errors import UserError, missing_extra
-from qlearn.kernels import cache, device
+from qlearn.kernels import cache, device, simd
 from qlearn.kernels.text import PREAMBLE, ModuleText
 
 # Only entries are cached. A cached helper would be linked, not inlined, by the next kernel that
@@ -45,6 +45,8 @@ _FLAVOURS = {
         "cold": "@cold",
     },
 }
+SIMD = "qlearn.kernels.simd_code"
+SIMD_FILE = Path(simd.__file__).with_name("simd_code.py")
 
 
 @dataclass
@@ -108,13 +110,15 @@ def build(
         lambda function: style["cold" if getattr(function, "__cold__", False) else "hot"],
         PREAMBLE + style["import"],
         given=device.NAMES if flavour == "cuda" else {},
+        imported=dict.fromkeys(simd.PLACEHOLDERS, SIMD) if flavour != "cuda" else {},
     )
     for line in lines:
         text.add_line(line)
     names = {entry.__name__: text.add(entry, style["entry"]) for entry in entries}
     rendered = text.render()
     # Named by what it says alone: environments that differ in numbers only share a kernel.
-    folder_name = f"{flavour}-{cache.key(rendered, *_toolchain(flavour))}"
+    vector_code = SIMD_FILE.read_text() if SIMD in rendered else ""
+    folder_name = f"{flavour}-{cache.key(rendered, vector_code, *_toolchain(flavour))}"
     home = cache.store(folder_name, {"kernel.py": rendered})
     module = _load(f"qlearn_kernel_{folder_name.replace('-', '_')}", home / "kernel.py")
     fresh = not any((home / "__pycache__").glob("*.nbi"))

@@ -54,6 +54,7 @@ class ModuleText:
     sources: list[Source] = field(default_factory=list)
     _chunks: list[str] = field(default_factory=list)
     given: Mapping[Callable, str] = field(default_factory=dict)  # what the preamble defines
+    imported: Mapping[Callable, str] = field(default_factory=dict)  # modules that define the rest
     _names: dict[Callable, str] = field(default_factory=dict)
     _constants: dict[tuple[str, str], str] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=set)
@@ -72,6 +73,9 @@ class ModuleText:
         if function in self._names:
             return self._names[function]
         name = self._names[function] = self._reserve(function.__name__)
+        if function in self.imported:
+            self.add_line(f"from {self.imported[function]} import {function.__name__} as {name}")
+            return name
         text, first_line = source_of(function)
         node = ast.parse(text).body[0]
         assert isinstance(node, ast.FunctionDef)

@@ -1,0 +1,1 @@
+"""Networks as flat arrays: their layout, and the compiled arithmetic on them."""

@@ -1,0 +1,117 @@
+"""What a network is made of, and where each part lies in its flat buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from qlearn import rng as random_streams
+from qlearn.errors import UserError, closest
+
+ACTIVATIONS = ("relu", "selu", "tanh")
+RELU, SELU, TANH = 0, 1, 2
+
+# Columns of the layer table that the compiled text reads. Parameters first, then places in the
+# workspace: for each row of a batch its outputs, its normalised sums (HAT) and their scale, and
+# the gradients above and below the normalisation.
+(INPUTS, OUTPUTS, WEIGHTS, BIAS, GAIN, SHIFT, TURNED, OUT, HAT, SCALE, ABOVE, BELOW) = range(12)
+LARGEST_NETWORK = 1 << 28
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A multilayer perceptron: dense, LayerNorm, activation, ... and a dense head."""
+
+    inputs: int
+    hidden: tuple[int, ...]
+    outputs: int
+    activation: str = "relu"
+    layer_norm: bool = True
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise UserError(
+                f"unknown activation '{self.activation}'{closest(self.activation, ACTIVATIONS)}"
+            )
+        if min((self.inputs, *self.hidden, self.outputs)) < 1:
+            raise UserError("every layer of a network needs at least 1 unit")
+        if self.parameters > LARGEST_NETWORK:
+            raise UserError(
+                f"a network of {self.parameters:,} parameters is beyond the fused engine's"
+                f" {LARGEST_NETWORK:,}"
+            )
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return (self.inputs, *self.hidden, self.outputs)
+
+    @property
+    def parameters(self) -> int:
+        return sum(int(np.prod(shape)) for _, shape in self.shapes())
+
+    def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Every tensor by its name, in the order of the flat buffer.
+
+        Hidden weights are (inputs, outputs), as their products want them; the head's are
+        (outputs, inputs): one row an action.
+        """
+        widths = self.widths
+        for k, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            head = k == len(self.hidden)
+            name = "head" if head else f"layer{k + 1}"
+            yield f"{name}.weight", (outputs, inputs) if head else (inputs, outputs)
+            yield f"{name}.bias", (outputs,)
+            if self.layer_norm and not head:
+                yield f"{name}.gain", (outputs,)
+                yield f"{name}.shift", (outputs,)
+
+    def views(self, flat: np.ndarray) -> dict[str, np.ndarray]:
+        """The tensors as views into a flat buffer."""
+        found, at = {}, 0
+        for name, shape in self.shapes():
+            size = int(np.prod(shape))
+            found[name] = flat[at : at + size].reshape(shape)
+            at += size
+        return found
+
+    def initial(self, seed: int) -> np.ndarray:
+        """Untrained parameters: He's normal weights, a small head, no bias; the seed's own."""
+        stream = random_streams.stream(seed, 0, random_streams.NETWORK)
+        generator = np.random.Generator(
+            np.random.Philox(key=[random_streams.word(stream) for _ in range(2)])
+        )
+        flat = np.zeros(self.parameters, np.float32)
+        for name, tensor in self.views(flat).items():
+            if name.endswith(".gain"):
+                tensor[:] = 1.0
+            elif name == "head.weight":
+                tensor[:] = generator.standard_normal(tensor.shape) / np.sqrt(tensor.shape[1]) * 0.1
+            elif name.endswith(".weight"):
+                spread = np.sqrt((2.0 if self.activation == "relu" else 1.0) / tensor.shape[0])
+                tensor[:] = generator.standard_normal(tensor.shape) * spread
+        return flat
+
+    def table(self, rows: int) -> tuple[np.ndarray, int]:
+        """The layer table for batches of up to `rows` rows, and the size of the workspace."""
+        widths = self.widths
+        table = np.zeros((len(widths) - 1, 12), np.int64)
+        parameter = work = 0
+        for k, layer in enumerate(table):
+            inputs, outputs = widths[k], widths[k + 1]
+            layer[INPUTS], layer[OUTPUTS] = inputs, outputs
+            sizes = {WEIGHTS: inputs * outputs, BIAS: outputs}
+            if self.layer_norm and k < len(self.hidden):
+                sizes |= {GAIN: outputs, SHIFT: outputs}
+            for column, size in sizes.items():
+                layer[column] = parameter
+                parameter += size
+            layer[TURNED] = work
+            work += inputs * outputs
+            for column in (OUT, HAT, ABOVE, BELOW):
+                layer[column] = work
+                work += rows * outputs
+            layer[SCALE] = work
+            work += rows
+        return table, work
