@@ -1,10 +1,11 @@
-"""What every benchmark prints and records: rates in turn, ratios to a named baseline."""
+"""What every benchmark prints and records: rates or times in turn, ratios to a named baseline."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import platform
+import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -16,13 +17,19 @@ from qlearn.compare.measure import ratio, spread
 RESULTS = Path(__file__).parent / "results"
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument(
+def parser(description: str | None) -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--repeats", type=int, default=5)
+    options.add_argument(
         "--record", action="store_true", help="keep the figures under benchmarks/results/"
     )
-    return parser.parse_args()
+    return options
+
+
+def arguments(description: str | None) -> argparse.Namespace:
+    return parser(description).parse_args()
 
 
 def rates(
@@ -39,6 +46,33 @@ def rates(
         if name != base:
             row["ratio"] = ratio(values, measured[base])
             line += f"  {row['ratio']['median']:.1f}x [{row['ratio']['low']:.1f} .. {row['ratio']['high']:.1f}]"
+        print(line)
+        rows.append(row)
+    return rows
+
+
+def times(
+    title: str,
+    measured: Mapping[str, Sequence[float]],
+    base: str,
+    unit: str = "s",
+    turns: Mapping[str, Sequence[float]] | None = None,
+) -> list[dict[str, Any]]:
+    """Prints and gives a row for each contender: its time, and how many times the baseline's.
+
+    Where contenders were measured at different numbers of seeds, `turns` has a figure a turn of
+    each, for the ratio's interval.
+    """
+    turns = measured if turns is None else turns
+    print(f"\n{title} (baseline: {base})")
+    rows = []
+    for name, values in measured.items():
+        row: dict[str, Any] = {"name": name, "unit": unit, "count": len(values), **spread(values)}
+        line = f"  {name:44} {row['median']:>10.4g} {unit} [{row['min']:.4g} .. {row['max']:.4g}]"
+        if name != base:
+            row["ratio"] = ratio(turns[name], turns[base])
+            row["ratio"]["median"] = row["median"] / statistics.median(measured[base])
+            line += f"  {row['ratio']['median']:.3g}x [{row['ratio']['low']:.3g} .. {row['ratio']['high']:.3g}]"
         print(line)
         rows.append(row)
     return rows
