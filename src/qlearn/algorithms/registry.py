@@ -34,13 +34,19 @@ ALGORITHMS = {
         default_engine="numba",
         interpreting=("numpy", "torch", "cupy"),
     ),
+    "pqn": Algorithm(
+        config="qlearn.algorithms.pqn.config:PqnConfig",
+        engines={"fused": "qlearn.algorithms.pqn.learner:fused_learner"},
+        default_engine="fused",
+        interpreting=("fused",),
+    ),
 }
 
 
 def choose(environment: Environment, algo: str, engine: str) -> tuple[str, str]:
     """The names behind `auto`."""
     if algo == "auto":
-        algo = "table"
+        algo = "table" if environment.discrete else "pqn"
     if algo not in ALGORITHMS:
         raise UserError(f"unknown algorithm '{algo}'{closest(algo, ALGORITHMS)}")
     known = ALGORITHMS[algo]

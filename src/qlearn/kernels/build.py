@@ -9,13 +9,14 @@ import sys
 import time
 import types
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qlearn.errors import UserError, missing_extra
 from qlearn.kernels import cache, device, simd
+from qlearn.kernels.once import entries_only
 from qlearn.kernels.text import PREAMBLE, ModuleText
 
 # Only entries are cached. A cached helper would be linked, not inlined, by the next kernel that
@@ -25,12 +26,13 @@ from qlearn.kernels.text import PREAMBLE, ModuleText
 # into an error at compile time. Inlining is forced: a call with a few array arguments pushes
 # some fifty words, measured at 38 ns a CartPole step against 14 ns inlined.
 _COMMON = "error_model='numpy', _nrt=False"
+_INNER = "no_cpython_wrapper=True, no_cfunc_wrapper=True"
 _FLAVOURS = {
     "cpu": {
         "import": "from numba import njit\n",
         "entry": f"@njit(cache=True, nogil=True, {_COMMON})",
-        "hot": f"@njit(forceinline=True, {_COMMON})",
-        "cold": f"@njit({_COMMON})",
+        "hot": f"@njit(forceinline=True, {_COMMON}, {_INNER})",
+        "cold": f"@njit({_COMMON}, {_INNER})",
     },
     "checked": {
         "import": "from numba import njit\n",
@@ -84,11 +86,19 @@ class Kernels:
             say_compiling(self.name)
         started = time.perf_counter()
         try:
-            with device.unfused() if cuda else nullcontext():
+            with self._compiling():
                 dispatcher.compile(signature)
         except Exception as error:
             raise explained(error, self) from error
         self.compile_seconds += time.perf_counter() - started
+
+    def _compiling(self) -> AbstractContextManager:
+        if self.flavour == "cuda":
+            return device.unfused()
+        if self.flavour == "cpu":
+            emitted = {entry.__name__ for entry in self.entries.values()}
+            return entries_only(self.text.names - emitted)
+        return nullcontext()
 
 
 def build(

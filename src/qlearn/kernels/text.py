@@ -64,6 +64,11 @@ class ModuleText:
         self._taken.update({"math", "numpy", *dir(builtins)})
         self._lines = self.preamble.count("\n")
 
+    @property
+    def names(self) -> set[str]:
+        """What the module's functions are called."""
+        return set(self._names.values())
+
     def render(self) -> str:
         return self.preamble + "".join(self._chunks)
 

@@ -178,7 +178,9 @@ def backward(net, low, high):
     for k in range(last - 1, -1, -1):
         layer, above = net.layers[k], net.layers[k + 1]
         n, width = layer[OUTPUTS], above[OUTPUTS]
-        weights, place = (net.params, above[WEIGHTS]) if k + 1 == last else (net.work, above[TURNED])
+        weights, place = (
+            (net.params, above[WEIGHTS]) if k + 1 == last else (net.work, above[TURNED])
+        )
         product(
             net.work, above[BELOW], width, 1, weights, place, n,
             net.zeros, 0, 0, net.work, layer[ABOVE], n, low, high, n, width,

@@ -9,10 +9,9 @@ import numpy as np
 
 from qlearn import rng as random_streams
 from qlearn.algorithms.evaluation import Evaluation, from_episodes
+from qlearn.algorithms.foreign import play_out
 from qlearn.envs import loop
 from qlearn.kernels.build import build
-
-EVALUATED_TOGETHER = 32
 
 
 def policy_of(values: np.ndarray) -> Callable[[np.ndarray], int]:
@@ -59,7 +58,13 @@ class Evaluator:
         """`episodes` greedy episodes on games of their own; endless ones are cut off, counted."""
         best = np.argmax(values, axis=1)
         if not self.environment.compiled:
-            return _evaluate_foreign(self.environment, best, episodes, seed, most_steps)
+            return play_out(
+                self.environment,
+                lambda observations: best[observations[:, 0]],
+                episodes,
+                seed,
+                most_steps,
+            )
         copies = self._copies(episodes, seed)
         arguments = self._arguments(copies, best, most_steps)
         self.kernels.play_all(*arguments)
@@ -81,33 +86,3 @@ class Evaluator:
             copies, seen, seen.copy(), np.zeros(len(copies), np.bool_), best, most_steps,
             self.environment.max_steps, self.world,
         )  # fmt: skip
-
-
-def _evaluate_foreign(
-    environment: Any, best: np.ndarray, episodes: int, seed: int, most_steps: int
-) -> Evaluation:
-    scores: list[float] = []
-    lengths: list[int] = []
-    cut_off = 0
-    together = min(episodes, EVALUATED_TOGETHER)
-    # Each copy plays its share: the first to end, whoever plays them, would be the short ones.
-    left = np.full(together, episodes // together)
-    left[: episodes % together] += 1
-    with environment.batch(together, seed) as batch:
-        observations = batch.reset()[0]
-        elapsed = np.zeros(together, np.int64)
-        while left.any():
-            _, _, terminated, truncated, info = batch.step(best[observations[:, 0]])
-            elapsed += info["valid"]
-            ended = terminated | truncated
-            for k in np.flatnonzero(ended & (left > 0)):
-                scores.append(float(batch.last_score[k]))
-                lengths.append(int(batch.last_length[k]))
-                left[k] -= 1
-            elapsed[ended] = 0
-            for k in np.flatnonzero((elapsed >= most_steps) & (left > 0)):
-                cut_off += int(left[k])  # one that never ends would never begin the others
-                scores += [float(batch.score_so_far[k])] * int(left[k])
-                lengths += [int(elapsed[k])] * int(left[k])
-                left[k] = 0
-    return from_episodes(scores, lengths, cut_off)
