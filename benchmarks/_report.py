@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import random
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from qlearn.compare.measure import ratio, spread
+from qlearn.compare.measure import RESAMPLES, ratio, spread
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -52,30 +54,42 @@ def rates(
 
 
 def times(
-    title: str,
-    measured: Mapping[str, Sequence[float]],
-    base: str,
-    unit: str = "s",
-    turns: Mapping[str, Sequence[float]] | None = None,
+    title: str, turns: Mapping[str, Sequence[Sequence[float]]], base: str, unit: str = "s"
 ) -> list[dict[str, Any]]:
-    """Prints and gives a row for each contender: its time, and how many times the baseline's.
+    """Prints and gives a row for each contender: its times, and how many times the baseline's.
 
-    Where contenders were measured at different numbers of seeds, `turns` has a figure a turn of
-    each, for the ratio's interval.
+    A turn has one time or several, and not as many for every contender.
     """
-    turns = measured if turns is None else turns
     print(f"\n{title} (baseline: {base})")
     rows = []
-    for name, values in measured.items():
+    for name, own in turns.items():
+        values = list(chain.from_iterable(own))
         row: dict[str, Any] = {"name": name, "unit": unit, "count": len(values), **spread(values)}
         line = f"  {name:44} {row['median']:>10.4g} {unit} [{row['min']:.4g} .. {row['max']:.4g}]"
         if name != base:
-            row["ratio"] = ratio(turns[name], turns[base])
-            row["ratio"]["median"] = row["median"] / statistics.median(measured[base])
+            row["ratio"] = _ratio_of_turns(own, turns[base])
             line += f"  {row['ratio']['median']:.3g}x [{row['ratio']['low']:.3g} .. {row['ratio']['high']:.3g}]"
         print(line)
         rows.append(row)
     return rows
+
+
+def _ratio_of_turns(
+    own: Sequence[Sequence[float]], base: Sequence[Sequence[float]]
+) -> dict[str, float]:
+    """Like `ratio`, where a turn has several values: whole turns are resampled."""
+
+    def of(drawn: Sequence[int]) -> float:
+        medians = (
+            statistics.median(chain.from_iterable(turns[k] for k in drawn)) for turns in (own, base)
+        )
+        return next(medians) / next(medians)
+
+    chance = random.Random(0)
+    each = range(len(own))
+    ratios = sorted(of(chance.choices(each, k=len(own))) for _ in range(RESAMPLES))
+    low, high = ratios[int(0.025 * RESAMPLES)], ratios[int(0.975 * RESAMPLES) - 1]
+    return {"median": of(each), "low": low, "high": high}
 
 
 def record(name: str, tables: Mapping[str, Any], wanted: bool) -> None:

@@ -121,15 +121,11 @@ def measure(options: argparse.Namespace) -> dict[str, Turns]:
 
 
 def table(title: str, measured: dict[str, Turns], figure: Callable[[Report], float]) -> Any:
-    everyone = {
-        name: [figure(report) for turn in turns for report in turn]
+    figures = {
+        name: [[figure(report) for report in turn] for turn in turns]
         for name, turns in measured.items()
     }
-    a_turn = {
-        name: [statistics.median(map(figure, turn)) for turn in turns]
-        for name, turns in measured.items()
-    }
-    return times(title, everyone, OURS, turns=a_turn)
+    return times(title, figures, OURS)
 
 
 def outcomes(measured: dict[str, Turns]) -> dict[str, Any]:
