@@ -36,9 +36,12 @@ ALGORITHMS = {
     ),
     "pqn": Algorithm(
         config="qlearn.algorithms.pqn.config:PqnConfig",
-        engines={"fused": "qlearn.algorithms.pqn.learner:fused_learner"},
+        engines={
+            "fused": "qlearn.algorithms.pqn.learner:fused_learner",
+            "torch": "qlearn.algorithms.pqn.readable:TorchPqn",
+        },
         default_engine="fused",
-        interpreting=("fused",),
+        interpreting=("fused", "torch"),
     ),
 }
 
