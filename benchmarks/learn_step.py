@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ from _learn_problem import (  # noqa: E402
 
 from _report import parser, record, times  # noqa: E402
 from qlearn.compare.measure import alternate  # noqa: E402
+from qlearn.kernels.build import build  # noqa: E402
+from qlearn.nets import adam, mlp  # noqa: E402
+from qlearn.nets.layout import BELOW, OUT, OUTPUTS, Architecture  # noqa: E402
 
 PROBLEMS: list[tuple[list[int], int]] = [
     ([4, 64, 2], 32),
@@ -51,14 +55,92 @@ PROBLEMS: list[tuple[list[int], int]] = [
 BASE = "torch eager"
 
 
+def learn(net, moments, data, targets, rows, first, count):
+    """`count` steps of the problem, in the fused engine's own functions."""
+    observations, actions, rewards, next_observations, done = data
+    head = net.layers[len(net.layers) - 1]
+    outputs = head[OUTPUTS]
+    scale = np.float32(2.0 / rows)
+    for step in range(count):
+        mlp.forward(net, next_observations, 0, 0, rows)
+        for i in range(rows):
+            best = net.work[head[OUT] + i * outputs]
+            for a in range(1, outputs):
+                best = max(best, net.work[head[OUT] + i * outputs + a])
+            targets[i] = rewards[i] + np.float32(DISCOUNT) * (np.float32(1.0) - done[i]) * best
+        mlp.forward(net, observations, 0, 0, rows)
+        for i in range(rows):
+            place = i * outputs
+            for a in range(outputs):
+                net.work[head[BELOW] + place + a] = np.float32(0.0)
+            chosen = place + actions[i]
+            net.work[head[BELOW] + chosen] = scale * (net.work[head[OUT] + chosen] - targets[i])
+        mlp.turn(net, 0, 1)
+        mlp.backward(net, 0, rows)
+        mlp.gradients(net, observations, 0, rows, 0, 1)
+        adam.adam(net, moments, LR, first + step + 1, 0.0, 0, 1)
+
+
+class Ours:
+    """The fused engine: compiled from qlearn's own text, as training is."""
+
+    def __init__(self, shape: list[int], size: int) -> None:
+        self._architecture = Architecture(
+            shape[0], tuple(shape[1:-1]), shape[-1], "relu", layer_norm=False
+        )
+        self._start = layers(shape)
+        self._kernels = build("learn step", [learn], {})
+        raw = batch(shape, size)
+        self._data = tuple(np.ascontiguousarray(array).ravel() for array in raw)
+        self._targets, self._size = np.zeros(size, np.float32), size
+        self.reset()
+        self._kernels.prepare("learn", *self._arguments(0))
+
+    def reset(self) -> None:
+        params = np.zeros(self._architecture.parameters, np.float32)
+        tensors = iter(self._architecture.views(params).values())
+        for weight, bias in self._start[:-1]:
+            next(tensors)[:], next(tensors)[:] = weight, bias
+        next(tensors)[:], next(tensors)[:] = self._start[-1][0].T, self._start[-1][1]
+        self._net = mlp.net_of(self._architecture, self._size, params)
+        self._moments = adam.moments_of(params, epsilon=EPSILON)
+        self._done = 0
+
+    def _arguments(self, count: int) -> tuple:
+        return (
+            self._net, self._moments, self._data, self._targets, self._size, self._done, count,
+        )  # fmt: skip
+
+    def steps(self, count: int) -> None:
+        self._kernels.learn(*self._arguments(count))
+        self._done += count
+
+    def loss(self) -> float:
+        """The mean squared error after the steps made, from the values of the present network."""
+        observations, actions, rewards, next_observations, done = self._data
+        shape = (self._size, -1)
+        best = self._values(next_observations.reshape(shape)).max(axis=1)
+        chosen = self._values(observations.reshape(shape))[np.arange(self._size), actions]
+        return float(np.mean((chosen - rewards - DISCOUNT * (1 - done) * best) ** 2))
+
+    def _values(self, rows: np.ndarray) -> np.ndarray:
+        tensors = list(self._architecture.views(self._net.params).values())
+        for weight, bias in pairwise(tensors[:-2]):
+            if weight.ndim == 2:
+                rows = np.maximum(rows @ weight + bias, 0)
+        return rows @ tensors[-2].T + tensors[-1]
+
+
 def ours(shape: list[int], size: int) -> float:
     """Seconds per step of qlearn's own networks."""
-    raise NotImplementedError  # TO FILL IN: src/qlearn/nets
+    return seconds_per_step(Ours(shape, size))
 
 
 def ours_loss(shape: list[int], size: int) -> float:
     """Its loss after CHECKED_STEPS steps from layers(shape) on batch(shape, size)."""
-    raise NotImplementedError  # TO FILL IN: src/qlearn/nets
+    learner = Ours(shape, size)
+    learner.steps(CHECKED_STEPS)
+    return learner.loss()
 
 
 class Torch:

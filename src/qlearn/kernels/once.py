@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 
@@ -17,9 +18,8 @@ from typing import Any
 def entries_only(helpers: Set[str]) -> Iterator[None]:
     """While kernels are compiled in here, functions of these names are left to their callers."""
     try:
-        from numba.core.codegen import JITCodeLibrary as Library
-        from numba.core.cpu import CPUContext as Context
-
+        Library: Any = import_module("numba.core.codegen").JITCodeLibrary
+        Context: Any = import_module("numba.core.cpu").CPUContext
         optimise, finish = Library._optimize_final_module, Library._finalize_final_module
         executable = Context.get_executable
     except (ImportError, AttributeError):  # another Numba: slower, and as good

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class Architecture:
         (outputs, inputs): one row an action.
         """
         widths = self.widths
-        for k, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for k, (inputs, outputs) in enumerate(pairwise(widths)):
             head = k == len(self.hidden)
             name = "head" if head else f"layer{k + 1}"
             yield f"{name}.weight", (outputs, inputs) if head else (inputs, outputs)

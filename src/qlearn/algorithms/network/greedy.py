@@ -43,7 +43,7 @@ def play(net, scale, inputs, copies, seen, finals, order, cut, most_steps, max_s
     for i in range(playing):
         order[i] = i
         loop.begin(copies[i], seen[i], world)
-    for t in range(most_steps):
+    for _ in range(most_steps):
         for row in range(playing):
             seeing.encode(seen[order[row]], inputs, row * width, scale)
         mlp.forward(net, inputs, 0, 0, playing)

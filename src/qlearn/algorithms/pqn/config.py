@@ -16,6 +16,10 @@ class PqnConfig:
     """Discount (gamma); by default the environment's own."""
     epsilon: float | str = "1->0.05@0.3"
     """Chance of a random action: a number or a schedule."""
+    explorers: float = 0.25
+    """Share of the copies that never settle, so that failures are not forgotten after success."""
+    restless: float = 0.3
+    """The least epsilon of those."""
     lambda_: float = 0.9
     """How far returns look: 0 bootstraps at the next step, 1 at the end of the rollout."""
     reward_scale: float = 0.1
@@ -75,8 +79,9 @@ class PqnConfig:
                 raise UserError(f"{name} must be at least 0, not {getattr(self, name):g}")
         if self.discount is not None and not 0.0 <= self.discount <= 1.0:
             raise UserError(f"discount must be between 0 and 1, not {self.discount:g}")
-        if not 0.0 <= self.lambda_ <= 1.0:
-            raise UserError(f"lambda_ must be between 0 and 1, not {self.lambda_:g}")
+        for name in ("lambda_", "explorers", "restless"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise UserError(f"{name} must be between 0 and 1, not {getattr(self, name):g}")
         if not 0.0 <= self.average < 1.0:
             raise UserError(f"average must be at least 0 and below 1, not {self.average:g}")
         if not self.reward_scale > 0.0:

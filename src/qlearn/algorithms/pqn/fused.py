@@ -34,6 +34,8 @@ class Plan(NamedTuple):
 
     lr: Schedule
     epsilon: Schedule
+    explorers: int
+    restless: float
     discount: float
     lambda_: float
     reward_scale: float
@@ -87,7 +89,7 @@ def choose(net, plan, players, buffers, k, epsilon, low, high):
     look(net, buffers, k, low, high, plan.envs)
     for i in range(low, high):
         action = best_action(net, i)[0]
-        if chance(players[i], epsilon):
+        if chance(players[i], max(epsilon, plan.restless) if i < plan.explorers else epsilon):
             action = integers(players[i], plan.actions)
         buffers.actions[k * plan.envs + i] = action
 

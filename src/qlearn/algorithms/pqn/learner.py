@@ -41,6 +41,8 @@ def plan_of(environment: Any, config: PqnConfig) -> fused.Plan:
         lr=lr,
         epsilon=epsilon,
         discount=environment.discount if config.discount is None else float(config.discount),
+        explorers=round(config.explorers * config.envs),
+        restless=config.restless,
         lambda_=config.lambda_,
         reward_scale=config.reward_scale,
         envs=config.envs,
