@@ -105,7 +105,7 @@ def counts_episodes(schedule: Schedule) -> bool:
 
 def _length(span: str, budget: int, episodes: int, name: str) -> tuple[float, float]:
     """(steps, episodes) of the whole way; without a unit, up to 1 is a share of the budget."""
-    number, unit = _unit(span)
+    number, unit = unit_of(span)
     length = _number(number, name) if number else 1.0
     if length <= 0.0:
         raise UserError(f"{name}: a schedule cannot be {length:g} long")
@@ -135,7 +135,7 @@ def _decay(start: float, floor: float, span: str, name: str) -> Schedule:
     return Schedule(DECAY, start, floor, *each, shape)
 
 
-def _unit(span: str) -> tuple[str, str]:
+def unit_of(span: str) -> tuple[str, str]:
     """`2000ep` as (`2000`, `ep`)."""
     span = span.strip()
     for unit in (*STEPS, *EPISODES):  # "step" ends with "ep"

@@ -85,6 +85,34 @@ def test_resume_goes_on_and_says_when_there_is_nothing_to_do(capsys):
     assert find_run("last").record["config"]["steps"] == 900
 
 
+@pytest.mark.parametrize("words", ["--engine numba", "--algo pqn", "--seed 4", "--init 3"])
+def test_a_resumed_run_keeps_what_it_was_made_of(capsys, words):
+    answer(capsys, *DICT, "--steps", "200")
+    assert main(["train", "--resume", "last", "--steps", "400", *words.split()]) == 2
+    key = words.split()[0][2:]
+    error = capsys.readouterr().err
+    assert f"a resumed run keeps its own settings, {key} too" in error
+    assert error.count("\n") == 1
+
+
+def test_options_without_effect_are_said_in_one_line_each(capsys):
+    words = ["--threads", "2", "--device", "cuda", "--init", "7"]
+    assert main([*DICT, "--steps", "200", *words]) == 0
+    said = capsys.readouterr().err.splitlines()[:-1]
+    assert [line.split(" ", 3)[3].split()[0] for line in said] == ["uses", "runs", "draws"]
+    found = answer(capsys, *DICT, "--set", "steps=200", "threads=1", "init=7")
+    record = config(found)
+    assert (record["threads"], record["init"]) == (1, "7")
+
+
+def test_evaluations_are_counted_in_steps_or_in_episodes(capsys):
+    found = answer(capsys, *DICT, "--episodes", "40", "--set", "eval_every=10ep")
+    assert config(found)["run_config"]["eval_every"] == "10ep"
+    lines = (Path(found["run"]) / "metrics.jsonl").read_text().splitlines()
+    judged = [json.loads(line)["episodes"] for line in lines if "eval" in json.loads(line)]
+    assert judged == [10, 20, 30, 40, 40]
+
+
 def test_a_reward_of_ones_own_is_learnt_from_and_the_score_stays(capsys, tmp_path):
     """Paid for every step, the agent learns to stay; the score is the board's."""
     (tmp_path / "mine.py").write_text(
@@ -122,4 +150,6 @@ def test_runs_shows_every_status(capsys, home):
     assert main(["runs"]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [row[3] for row in rows] == ["failed", "done"]
+    assert rows[0][4] == ""
+    assert rows[1][4].endswith(" s")
     assert main(["runs", str(home)]) == 0

@@ -9,14 +9,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import qlearn
+from qlearn.algorithms import registry as algorithms
+from qlearn.algorithms.table import greedy
+from qlearn.algorithms.table.config import TableConfig
+from qlearn.algorithms.table.sequential import DictLearner
 from qlearn.errors import UserError
-from qlearn.runs import checkpoint, files, training
+from qlearn.runs import checkpoint, driver, files, training
 from qlearn.runs.folder import RunFolder, find_run
 
 KEYS = {
@@ -73,10 +78,11 @@ def test_metrics_say_what_was_learned_and_repeat_with_the_seed():
     one, same, other = (qlearn.train("grid", engine="dict", steps=4000, seed=s) for s in (1, 1, 2))
     assert metrics(one.path) == metrics(same.path) != metrics(other.path)
     rows = metrics(one.path)
-    assert [row["env_steps"] for row in rows] == list(range(20, 4001, 20))
-    assert rows[-1]["updates"] == 4000
-    assert rows[-1]["episodes"] == one.report["episodes"]
-    assert {"return", "epsilon", "lr"} <= rows[-1].keys()
+    assert [row["env_steps"] for row in rows[:-1]] == list(range(20, 4001, 20))
+    assert rows[-2]["updates"] == 4000
+    assert rows[-2]["episodes"] == one.report["episodes"]
+    assert {"return", "epsilon", "lr"} <= rows[-2].keys()
+    assert rows[-1]["eval"] == one.report["eval"]
 
 
 @pytest.mark.parametrize("engine", ["numba", "numpy"])
@@ -87,7 +93,8 @@ def test_logged_returns_are_those_of_the_episodes(engine):
     assert all(row["return"] is None or -1000 < row["return"] <= 1 for row in rows)
     assert rows[-1]["episodes"] == run.report["episodes"] > 0
     judged = [row for row in metrics(run.path) if "eval" in row]
-    assert [row["env_steps"] // 500 for row in judged] == [1, 2, 3, 4]
+    assert [row["env_steps"] // 500 for row in judged] == [1, 2, 3, 4, 4]
+    assert judged[-1]["eval"] == run.report["eval"]  # the one at the end
 
 
 # Stops and going on.
@@ -105,7 +112,7 @@ def gone():
 def killed(monkeypatch, gone, after, out, **how):
     """A training whose process is gone `after` so many looks; nothing is tidied up."""
     looks = iter(range(1, 10**9))
-    look = training._Training._look
+    look = driver.Training._look
 
     def dies(self):
         look(self)
@@ -113,7 +120,7 @@ def killed(monkeypatch, gone, after, out, **how):
             raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(training._Training, "_look", dies)
+        patched.setattr(driver.Training, "_look", dies)
         with pytest.raises(Killed):
             qlearn.train(out=out, **how)
     folder = RunFolder.open(Path(out))
@@ -142,7 +149,7 @@ def test_killed_and_resumed_it_learns_the_same(case, tmp_path, monkeypatch, gone
 
 
 def test_returns_not_yet_logged_are_saved_too(tmp_path, monkeypatch, gone):
-    monkeypatch.setattr(training, "LOG_LINES", 2)
+    monkeypatch.setattr(driver, "LOG_LINES", 2)
     how = {"env": "grid", "engine": "dict", "steps": 8000, "eval_every": 500, "seed": 1}
     whole = qlearn.train(out=tmp_path / "whole", **how)
     folder = killed(monkeypatch, gone, 3, tmp_path / "k", **how, checkpoint_seconds=0.0)
@@ -156,14 +163,14 @@ def test_lines_after_the_last_checkpoint_are_written_once(tmp_path, monkeypatch,
     saves = iter([0.0] * 20 + [1e9] * 10**6)
     how = {"env": "grid", "engine": "dict", "steps": 6000, "eval_every": 700}
     whole = qlearn.train(out=tmp_path / "whole", **how)
-    save = training._Training._save
+    save = driver.Training._save
 
     def seldom(self):
         save(self)
         object.__setattr__(self.settings, "checkpoint_seconds", next(saves))
 
     with monkeypatch.context() as patched:
-        patched.setattr(training._Training, "_save", seldom)
+        patched.setattr(driver.Training, "_save", seldom)
         folder = killed(patched, gone, 90, tmp_path / "k", **how, checkpoint_seconds=0.0)
     before = metrics(folder.path)[-1]["env_steps"]
     assert checkpoint.load(folder.path / "checkpoints" / "last")[1]["env_steps"] < before
@@ -204,8 +211,11 @@ def test_a_larger_budget_goes_on():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"lr": 0.1}, {"seconds": 1.0}, {"until": 0.5}, {"out": "x"}, {"envs": 3}], ids=str
-)
+    "settings",
+    [{"lr": 0.1}, {"seconds": 1.0}, {"until": 0.5}, {"out": "x"}, {"envs": 3}, {"init": 4},
+     {"engine": "numba"}, {"algo": "other"}, {"seed": 1}],
+    ids=str,
+)  # fmt: skip
 def test_a_resumed_run_takes_no_other_settings(settings):
     qlearn.train("grid", engine="dict", steps=200)
     with pytest.raises(UserError, match="a resumed run keeps its own settings"):
@@ -221,7 +231,7 @@ def test_a_run_in_training_is_not_trained_twice(tmp_path):
 
 def test_a_training_that_fails_is_marked_so_and_can_be_resumed(monkeypatch, tmp_path):
     with monkeypatch.context() as patched:
-        patched.setattr(training._Training, "_finish", lambda self: 1 / 0)
+        patched.setattr(driver.Training, "_finish", lambda self: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             qlearn.train("grid", engine="dict", steps=300, out=tmp_path / "r")
     assert find_run(tmp_path / "r").status == "failed"
@@ -307,7 +317,7 @@ def test_interrupted_the_state_is_saved_and_resume_last_finishes(number, home, t
 # Budgets and settings.
 def test_solved_is_three_times_in_a_row_each_a_thousand_steps_on():
     run = qlearn.train("grid", engine="dict", steps=50_000, until=-7.0, eval_every=10)
-    judged = [row for row in metrics(run.path) if "eval" in row]
+    judged = [row for row in metrics(run.path) if "eval" in row][:-1]
     good = [row["eval"]["mean"] >= -7.0 for row in judged]
     steps = [row["env_steps"] for row in judged]
     assert good[-3:] == [True] * 3
@@ -328,7 +338,7 @@ def test_the_best_evaluation_is_kept_beside_the_last():
     run = qlearn.train("grid", engine="dict", steps=3000, eval_every=300, lr=0.9)
     judged = [row["eval"]["mean"] for row in metrics(run.path) if "eval" in row]
     assert run.report["best_eval"]["mean"] == max([*judged, run.report["eval"]["mean"]])
-    assert run.evaluate(100, best=True, seed=training.EVALUATION_SEED).mean == max(
+    assert run.evaluate(100, best=True, seed=driver.EVALUATION_SEED).mean == max(
         [*judged, run.report["eval"]["mean"]]
     )
 
@@ -343,7 +353,7 @@ def test_seconds_become_a_recorded_number_of_steps():
 
 def test_a_loaded_run_evaluates_as_it_did_when_it_ended():
     run = qlearn.train("grid", engine="numpy", steps=6400)
-    again = qlearn.load(run.path.name).evaluate(100, seed=training.EVALUATION_SEED).report()
+    again = qlearn.load(run.path.name).evaluate(100, seed=driver.EVALUATION_SEED).report()
     assert again == run.report["eval"]
     with pytest.raises(UserError, match="episodes must be at least 1"):
         run.evaluate(0)
@@ -358,6 +368,12 @@ def test_a_loaded_run_evaluates_as_it_did_when_it_ended():
         ({"seed": -1}, "a seed is a whole number"),
         ({"seed": 2**63}, "a seed is a whole number"),
         ({"eval_every": -5}, "eval_every must be at least 0, not -5"),
+        ({"eval_every": "-5ep"}, "eval_every must be at least 0, not -5"),
+        ({"eval_every": "often"}, "eval_every is a number of steps, or of episodes such as 10ep"),
+        ({"threads": 0}, "threads must be at least 1, not 0"),
+        ({"device": "gpu"}, "device must be one of auto, cpu, cuda, not 'gpu'"),
+        ({"init": 2**63}, "--init: a seed is below"),
+        ({"init": "nowhere.pth"}, "--init: 'nowhere.pth' is no seed, and there is no file"),
         ({"eval_episodes": 0}, "eval_episodes must be at least 1, not 0"),
         ({"eval_max_steps": 0}, "eval_max_steps must be at least 1"),
         ({"checkpoint_seconds": -1}, "checkpoint_seconds must be at least 0"),
@@ -378,3 +394,216 @@ def test_impossible_settings_are_one_line_and_leave_no_folder(settings, message,
 def test_an_environment_is_needed():
     with pytest.raises(UserError, match="which environment"):
         qlearn.train()
+
+
+def test_what_is_asked_again_alike_is_no_contradiction():
+    qlearn.train("grid", engine="dict", steps=200, seed=3)
+    again = qlearn.train(resume="last", steps=400, engine="dict", algo="table", seed=3)
+    assert again.report["env_steps"] == 400
+
+
+# Evaluations.
+def learned(run):
+    return {name: array for name, array in arrays(run.path).items() if name != "returns"}
+
+
+@pytest.mark.parametrize("often", [70, "3ep"])
+@pytest.mark.parametrize("engine", ["dict", "numba", "numpy"])
+def test_evaluations_neither_explore_nor_learn_nor_draw(engine, often):
+    how = {"env": "gym:FrozenLake-v1", "engine": engine, "steps": 3000, "seed": 4, "envs": 8}
+    without, judged = qlearn.train(**how), qlearn.train(**how, eval_every=often)
+    assert len([row for row in metrics(judged.path) if "eval" in row]) > 10
+    one, other = learned(without), learned(judged)
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+    assert without.report["eval"] == judged.report["eval"]
+
+
+@pytest.mark.parametrize("engine", ["dict", "numba"])
+def test_an_evaluation_every_so_many_episodes_comes_right_after_them(engine):
+    run = qlearn.train("grid", engine=engine, episodes=100, eval_every="10ep")
+    judged = [row for row in metrics(run.path) if "eval" in row]
+    assert [row["episodes"] for row in judged] == [*range(10, 101, 10), 100]
+    same = qlearn.train("grid", engine=engine, episodes=100, eval_every="10 episodes")
+    assert metrics(same.path) == metrics(run.path)
+
+
+def test_copies_that_end_together_are_judged_after_the_step():
+    run = qlearn.train("grid", engine="numpy", envs=64, steps=6400, eval_every="40ep")
+    played = [row["episodes"] for row in metrics(run.path) if "eval" in row][:-1]
+    assert len(played) > 5
+    assert np.diff([0, *played]).min() >= 40
+
+
+class Blind:
+    """A learner that can only stop at steps."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def advance(self, steps):
+        return self.inner.advance(steps)
+
+
+def test_a_learner_that_stops_at_no_episode_is_asked_every_thousand_steps(monkeypatch):
+    make = algorithms.make_learner
+    monkeypatch.setattr(algorithms, "make_learner", lambda *a: Blind(make(*a)))
+    run = qlearn.train("grid", engine="dict", steps=9500, eval_every="100ep")
+    judged = [row["env_steps"] for row in metrics(run.path) if "eval" in row]
+    assert len(judged) > 4
+    # What was logged in between came at its own steps.
+    assert set(judged) <= {*range(47, 9501, 47), *range(1000, 9501, 1000), 9500}
+    again = qlearn.train("grid", engine="dict", steps=9500, eval_every="100ep")
+    assert metrics(again.path) == metrics(run.path)
+
+
+def test_until_asks_as_often_as_the_algorithm_says(monkeypatch):
+    def steps_of(**how):
+        run = qlearn.train("grid", engine="dict", steps=100_000, until=99.0, episodes=2500, **how)
+        return [row["env_steps"] for row in metrics(run.path) if "eval" in row][:-1]
+
+    by_episodes = steps_of()  # a fiftieth of the episodes, which are 50 here
+    assert 1000 <= np.diff(by_episodes).min() < 2000
+    monkeypatch.setattr(TableConfig, "until_every", 2500, raising=False)
+    monkeypatch.setattr(driver, "UNTIL_EVALUATIONS", 1)  # whole budgets
+    assert np.diff(steps_of()).tolist() == [2500] * (len(steps_of()) - 1)
+    monkeypatch.setattr(TableConfig, "until_every", 10)
+    assert steps_of()[:3] == [1000, 2000, 3000]
+
+
+def test_solved_is_remembered_over_a_stop(tmp_path, monkeypatch, gone):
+    how = {"env": "grid", "engine": "dict", "steps": 50_000, "until": -7.0, "eval_every": 1000}
+    whole = qlearn.train(out=tmp_path / "whole", **how)
+    looks = len([row for row in metrics(whole.path) if "eval" not in row])
+    folder = killed(monkeypatch, gone, looks - 1, tmp_path / "k", **how, checkpoint_seconds=0.0)
+    again = qlearn.train(resume=folder.path)
+    assert_same_run(again, whole)
+    assert 0 < again.report["solved_at_seconds"] <= again.report["train_seconds"]
+    said = []
+    more = qlearn.train(resume=folder.path, steps=60_000, say=said.append)
+    assert "is solved; there is nothing left to train" in said[-1]
+    assert more.report["solved_at_steps"] == whole.report["solved_at_steps"]
+    assert more.report["env_steps"] == whole.report["env_steps"]
+
+
+# Episodes as the budget.
+def test_with_episodes_alone_schedules_and_lines_follow_the_episodes():
+    run = qlearn.train("grid", engine="dict", episodes=400, epsilon="1->0.1", lr="0.9->0.1@0.5")
+    rows = [row for row in metrics(run.path) if "eval" not in row]
+    assert [row["episodes"] for row in rows] == list(range(2, 401, 2))
+    assert rows[99]["epsilon"] == pytest.approx(0.55)
+    assert (rows[-1]["epsilon"], rows[-1]["lr"]) == pytest.approx((0.1, 0.1))
+    assert rows[49]["lr"] == pytest.approx(0.5)
+
+
+def test_more_episodes_go_on():
+    run = qlearn.train("grid", engine="dict", episodes=30)
+    more = qlearn.train(resume=run.path, episodes=80)
+    assert more.report["episodes"] == 80
+    assert more.folder.record["config"]["steps"] == 80 * training.STEPS_AN_EPISODE
+    said = []
+    qlearn.train(resume=run.path, steps=10**6, say=said.append)
+    assert "has used up a budget; there is nothing left to train" in said[-1]
+
+
+# Where the time went.
+def test_stages_and_seconds_speak_of_the_whole_run(tmp_path, monkeypatch, gone):
+    how = {"env": "grid", "engine": "dict", "steps": 20_000, "eval_every": 2000}
+    folder = killed(monkeypatch, gone, 60, tmp_path / "k", **how, checkpoint_seconds=0.0)
+    about = checkpoint.load(folder.path / "checkpoints" / "last")[1]
+    before = about["stages"]
+    report = qlearn.train(resume=folder.path).report
+    stages = {stage["name"]: stage for stage in report["stages"]}
+    for name in ("learn", "eval", "log", "checkpoint"):
+        assert stages[name]["seconds"] > before[name][0]
+        assert stages[name]["calls"] > before[name][1]
+    assert stages["eval"]["calls"] == 11
+    assert stages["log"]["calls"] >= 200
+    assert report["train_seconds"] > about["train_seconds"] > 0
+    assert stages["learn"]["seconds"] < report["train_seconds"]
+
+
+def test_compiling_is_no_training(monkeypatch):
+    """The dict engine compiles its greedy player when it is first judged."""
+    made = greedy.Evaluator.__init__
+
+    def slow(self, environment):
+        made(self, environment)
+        time.sleep(0.5)
+        self.compile_seconds += 0.5
+
+    monkeypatch.setattr(greedy.Evaluator, "__init__", slow)
+    report = qlearn.train("grid", engine="dict", steps=1000, eval_every=500).report
+    assert report["compile_seconds"] >= 0.5
+    assert report["train_seconds"] < 0.5
+
+
+# Options that only some algorithms know.
+def test_what_changes_nothing_is_said(capsys):
+    said = []
+    run = qlearn.train(
+        "grid", engine="dict", steps=100, threads=4, device="cuda", init=7, say=said.append
+    )
+    assert said == [
+        "table on dict uses one thread here, not the 4 of --threads",
+        "table on dict runs on the processor; --device cuda changes nothing",
+        "table on dict draws no first weights: every run begins alike; --init changes nothing",
+    ]
+    assert run.folder.record["init"] == "7"
+    assert run.report["threads"] == 1
+    said.clear()
+    qlearn.train("grid", engine="dict", steps=100, threads=1, device="cpu", say=said.append)
+    assert said == []
+
+
+def test_algorithms_that_have_the_settings_get_them(monkeypatch, tmp_path):
+    @dataclass(frozen=True)
+    class Config(TableConfig):
+        threads: int = 1
+        init: str = ""
+
+    def make(algo, engine, environment, config, seed):
+        learner = DictLearner(environment, config, seed)
+        learner.threads = config.threads
+        return learner
+
+    monkeypatch.setattr(algorithms, "config_class", lambda algo: Config)
+    monkeypatch.setattr(algorithms, "make_learner", make)
+    Config.__annotations__ = TableConfig.__annotations__ | Config.__annotations__
+    (tmp_path / "net.pth").write_text("")
+    monkeypatch.chdir(tmp_path)
+    said = []
+    how = {"engine": "dict", "steps": 100, "say": said.append}
+    run = qlearn.train("grid", threads=3, init="net.pth", **how)
+    assert run.folder.record["config"]["init"] == str(tmp_path / "net.pth")
+    assert run.report["threads"] == run.folder.record["threads"] == 3
+    more = qlearn.train(resume=run.path, steps=200, threads=2)
+    assert more.report["threads"] == 2
+    assert said == []
+
+
+def test_the_best_network_waits_for_no_disk_in_short_runs(monkeypatch):
+    saved = []
+    save = checkpoint.save
+    monkeypatch.setattr(
+        checkpoint, "save", lambda path, *rest: (saved.append(path.name), save(path, *rest))
+    )
+    how = {"engine": "dict", "steps": 3000, "eval_every": 100}
+    qlearn.train("grid", **how)
+    assert saved == ["best", "last"]
+    saved.clear()
+    monkeypatch.setattr(driver, "BEST_SECONDS", 0.0)
+    often = qlearn.train("grid", **how)
+    assert len(saved) > 3
+    saved.clear()
+    monkeypatch.setattr(driver, "BEST_SECONDS", 1e9)
+    monkeypatch.setattr(driver, "HELD_BYTES", 100)
+    large = qlearn.train("grid", **how)
+    assert len(saved) > 3
+    np.testing.assert_array_equal(
+        arrays(often.path, "best")["table"], arrays(large.path, "best")["table"]
+    )

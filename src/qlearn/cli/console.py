@@ -8,12 +8,11 @@ from typing import Any
 
 
 class Console:
-    """Rich tables and a progress line where a person watches, plain text elsewhere."""
+    """Rich tables where a person watches, plain text elsewhere."""
 
     def __init__(self) -> None:
         self.quiet = False
         self.json = False
-        self._live: Any = None
 
     def say(self, message: str) -> None:
         if not self.quiet:
@@ -38,39 +37,3 @@ class Console:
         for row in rows:
             table.add_row(*(str(cell) for cell in row))
         RichConsole().print(table)
-
-    def progress(self, total: int, what: str) -> Progress | None:
-        """A progress line, or nothing where nobody would see it."""
-        if self.quiet or self.json or not sys.stderr.isatty():
-            return None
-        return Progress(total, what)
-
-
-class Progress:
-    """One live line: how far, how long still, and the newest figure."""
-
-    def __init__(self, total: int, what: str) -> None:
-        from rich.console import Console as RichConsole
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
-        self._bar = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:3.0f} %"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figure]}"),
-            console=RichConsole(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task(what, total=total, figure="")
-
-    def __enter__(self) -> Progress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def update(self, done: int, figure: str = "") -> None:
-        self._bar.update(self._task, completed=done, figure=figure)

@@ -47,6 +47,14 @@ def positive(text: str) -> float:
     return number
 
 
+def yes_or_no(text: str) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    try:
+        return words[text.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither true nor false") from None
+
+
 def real(text: str) -> float:
     try:
         number = float(text)

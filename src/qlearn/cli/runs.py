@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qlearn.cli.console import Console
+from qlearn.cli.durations import duration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +30,7 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
                 "env": folder.record.get("env_name", folder.record.get("env")),
                 "algo": folder.record.get("algo"),
                 "status": folder.status,
+                "train_seconds": folder.train_seconds,
                 "eval": (folder.record.get("result") or {}).get("eval"),
             }
             for folder in list_runs(home)
@@ -38,13 +40,14 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
 
 def show(report: dict[str, Any], console: Console) -> None:
     console.table(
-        ("run", "environment", "algorithm", "status", "greedy mean"),
+        ("run", "environment", "algorithm", "status", "time", "greedy mean"),
         [
             (
                 Path(row["run"]).name,
                 row["env"],
                 row["algo"],
                 row["status"],
+                "" if row["train_seconds"] is None else duration(row["train_seconds"]),
                 "" if row["eval"] is None else f"{row['eval']['mean']:.4g}",
             )
             for row in report["runs"]

@@ -2,7 +2,9 @@
 
 ENV is grid, cartpole, snake, a map FILE.txt, gym:ID, or FILE.py:Name. Everything has a default;
 `--set` takes any other setting (lr, epsilon, discount, eval_every, env.KEY, ...). A schedule is
-written 1->0.05@0.3 (from 1 to 0.05 over 30 % of the steps).
+written '1->0.05@0.3' (from 1 to 0.05 over 30 % of the budget), '1->0.05@2000ep' (over 2,000
+episodes), 'decay:1->0.05@0.995/ep' (times 0.995 each episode, never below 0.05); in a shell, in
+quotes. eval_every=5000 plays greedy episodes every 5,000 steps, eval_every=10ep every 10 episodes.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 
 from qlearn.cli import options
 from qlearn.cli.console import Console
+from qlearn.cli.durations import duration
 from qlearn.errors import UserError
 
 
@@ -26,22 +29,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", type=options.whole(1), help="episodes in all")
     parser.add_argument("--seconds", type=options.positive, help="about how long, as a step budget")
     parser.add_argument("--until", type=options.real, metavar="S", help="stop when solved at S")
-    parser.add_argument("--seed", type=options.seed, default=0)
+    parser.add_argument("--seed", type=options.seed, help="default 0")
     parser.add_argument("--seeds", type=options.whole(1), metavar="K", help="train K seeds")
     parser.add_argument("--envs", type=options.whole(1), help="copies of the environment")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=options.whole(1), metavar="N", help="of this process")
+    parser.add_argument(
+        "--init", metavar="SEED|FILE", help="the same untrained weights for every run"
+    )
     parser.add_argument("--out", metavar="DIR", help="the run's own folder")
-    options.add_settings(parser, "any setting, such as lr=0.1 epsilon=1->0.05@0.5 env.slip=0.2")
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="event files in the run's folder"
+    )
+    options.add_settings(parser, "any setting, such as lr=0.1 epsilon='1->0.05@0.5' env.slip=0.2")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
+    from qlearn.cli.view import for_console
     from qlearn.runs.seeds import train_seeds
     from qlearn.runs.training import Interrupted, train
 
     if arguments.resume and arguments.env:
         raise UserError("either an environment or --resume RUN, not both")
     _take_from_settings(arguments)
-    options.refuse(arguments.settings, ("env", "resume", "progress", "say", "count"))
+    options.refuse(arguments.settings, ("env", "resume", "watchers", "say", "count"))
     how: dict[str, Any] = {
         "algo": arguments.algo,
         "engine": arguments.engine,
@@ -50,50 +61,26 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
         "seconds": arguments.seconds,
         "until": arguments.until,
         "seed": arguments.seed,
+        "device": arguments.device,
+        "threads": arguments.threads,
+        "init": arguments.init,
+        "tensorboard": arguments.tensorboard,
         "out": arguments.out,
         "say": console.say,
         **arguments.settings,
     }
     if arguments.envs is not None:
         how["envs"] = arguments.envs
-    if arguments.device != "auto":
-        how["device"] = arguments.device
     try:
         if arguments.seeds is not None:
             if arguments.resume:
                 raise UserError("--resume goes on with one run, without --seeds")
             return train_seeds(arguments.env, arguments.seeds, **how)
-        with _Bar(console) as bar:
-            return train(arguments.env, resume=arguments.resume, progress=bar, **how).report
+        watchers = for_console(console)
+        return train(arguments.env, resume=arguments.resume, watchers=watchers, **how).report
     except Interrupted as stopped:
         console.error(str(stopped))
         sys.exit(130)
-
-
-class _Bar:
-    """A progress line from the first line of metrics on, where a person watches."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.line: Any = None
-        self.begun = False
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.line is not None:
-            self.line.__exit__()
-
-    def __call__(self, row: dict[str, Any]) -> None:
-        if not self.begun:
-            self.begun = True
-            self.line = self.console.progress(row["budget"], "training")
-            if self.line is not None:
-                self.line.__enter__()
-        if self.line is not None:
-            mean = row["return"]
-            self.line.update(row["env_steps"], "" if mean is None else f"return {mean:.4g}")
 
 
 # Options that may also be written as settings: `--set steps=20k` is `--steps 20k`.
@@ -108,6 +95,9 @@ AS_SETTINGS = {
     "out": str,
     "seeds": options.whole(1),
     "device": str,
+    "threads": options.whole(1),
+    "init": str,
+    "tensorboard": options.yes_or_no,
 }
 
 
@@ -138,7 +128,7 @@ def show(report: dict[str, Any], console: Console) -> None:
     )
     console.out(
         f"{report['env_steps']:,} steps, {report['episodes']:,} episodes in"
-        f" {report['train_seconds']:.3g} s: {report['steps_per_second']:,.0f} steps/s"
+        f" {duration(report['train_seconds'])}: {report['steps_per_second']:,.0f} steps/s"
     )
     for stage in report["stages"]:
         console.out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -88,6 +89,16 @@ class RunFolder:
         if status == "running" and not _alive(self.record.get("pid")):
             return "interrupted"
         return status
+
+    @property
+    def train_seconds(self) -> float | None:
+        """How long it was trained, as far as its result or its last checkpoint knows."""
+        with contextlib.suppress(UserError, TypeError, KeyError, ValueError):
+            result = self.record.get("result")
+            if result and self.status == "done":
+                return float(result["train_seconds"])
+            return float(read_json(self.path / "checkpoints" / "last.json")["train_seconds"])
+        return None
 
     def log(self, row: dict[str, Any]) -> None:
         """Appends one object to metrics.jsonl; a failing disk never stops the training."""

@@ -15,11 +15,17 @@ RESAMPLES = 2000
 
 
 def train_seeds(
-    env: str | None, count: int, *, seed: int = 0, out: str | Path | None = None, **how: Any
+    env: str | None,
+    count: int,
+    *,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    **how: Any,
 ) -> dict[str, Any]:
     """Seeds `seed` .. `seed + count - 1`, one run each; `{runs, summary}` of CONTRACT."""
     if count < 1:
         raise UserError(f"seeds must be at least 1, not {count}")
+    seed = seed or 0
     reports = [
         train(env, seed=seed + k, out=Path(out) / f"seed-{seed + k}" if out else None, **how).report
         for k in range(count)

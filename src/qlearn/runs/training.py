@@ -1,66 +1,43 @@
-"""Trains: hands the learner its steps chunk by chunk, and does between chunks what must be done.
-
-Between chunks live metrics, greedy evaluations, checkpoints and Ctrl-C. What is logged depends on
-step counts alone, never on the clock, so that a run can be reproduced line by line; what the
-clock decides (how long a chunk is, when a checkpoint is due) changes no number.
-"""
+"""`qlearn.train`: from what was asked to a run in training, new or gone on with."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from qlearn.algorithms import registry
-from qlearn.algorithms.evaluation import Evaluation
-from qlearn.envs.batch import raised_inside
 from qlearn.envs.registry import find
-from qlearn.envs.spec import coerce
 from qlearn.errors import UserError
 from qlearn.runs import checkpoint
+from qlearn.runs.config import take_from
+from qlearn.runs.driver import Interrupted, Training, peak_memory_mb
 from qlearn.runs.folder import RunFolder, find_run
 from qlearn.runs.run import Run
+from qlearn.runs.watchers import Watcher
 
-CHUNK_SECONDS = 0.05
-LOG_LINES = 200  # about how many lines of metrics a run writes
-EVALUATION_SEED = 1_000_000_007  # greedy evaluations while training, the same for every run
-UNTIL_EPISODES, UNTIL_IN_A_ROW, UNTIL_STEPS = 20, 3, 1000
+__all__ = ["Interrupted", "peak_memory_mb", "train"]
+
+DEVICES = ("auto", "cpu", "cuda")
+STEPS_AN_EPISODE = 10_000  # where the episodes end the run: so many steps each, at most
 
 
 @dataclass(frozen=True)
-class RunConfig:
-    """Settings of the run itself, beside the algorithm's."""
+class Asked:
+    """What a resumed run may be asked beside its folder."""
 
-    eval_every: int = 0
-    """Environment steps between greedy evaluations; 0: at the end, and often with --until."""
-    eval_episodes: int = 100
-    """Episodes of the evaluation at the end."""
-    eval_max_steps: int = 10_000
-    """Where a greedy episode that never ends is cut off."""
-    checkpoint_seconds: float = 60.0
-    """Seconds between checkpoints."""
-
-    def check(self) -> None:
-        lowest = {"eval_every": 0, "eval_episodes": 1, "eval_max_steps": 1, "checkpoint_seconds": 0}
-        for key, least in lowest.items():
-            if getattr(self, key) < least:
-                raise UserError(f"{key} must be at least {least}, not {getattr(self, key):g}")
-
-
-class Interrupted(Exception):
-    """Ctrl-C or SIGTERM: the state is saved, the run can go on later."""
-
-    def __init__(self, run: Run) -> None:
-        super().__init__(f"interrupted; qlearn train --resume {run.path.name} goes on")
-        self.run = run
+    algo: str = "auto"
+    engine: str = "auto"
+    device: str = "auto"
+    steps: int | None = None
+    episodes: int | None = None
+    seed: int | None = None
+    threads: int | None = None
+    tensorboard: bool = False
+    watchers: Sequence[Watcher] = ()
+    say: Callable[[str], None] = lambda _: None
 
 
 def train(
@@ -68,14 +45,18 @@ def train(
     *,
     algo: str = "auto",
     engine: str = "auto",
+    device: str = "auto",
     steps: int | None = None,
     episodes: int | None = None,
     seconds: float | None = None,
     until: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
+    threads: int | None = None,
+    init: int | str | Path | None = None,
+    tensorboard: bool = False,
     out: str | Path | None = None,
     resume: str | Path | None = None,
-    progress: Callable[[dict[str, Any]], None] | None = None,
+    watchers: Sequence[Watcher] = (),
     say: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> Run:
@@ -85,22 +66,21 @@ def train(
     options as `env_size=8` or `**{"env.size": 8}`.
     """
     say = say or (lambda _: None)
+    _check(device, steps, episodes, threads)
+    asked = Asked(
+        algo, engine, device, steps, episodes, seed, threads, bool(tensorboard), watchers, say
+    )
     if resume is not None:
-        for key, amount in {"seconds": seconds, "until": until, "out": out, **settings}.items():
+        own = {"seconds": seconds, "until": until, "init": init, "out": out, **settings}
+        for key, amount in own.items():
             if amount is not None:
-                raise UserError(
-                    f"a resumed run keeps its own settings, {key} too; steps and episodes may grow"
-                )
-        return _resume(find_run(resume), steps, episodes, progress, say)
+                raise UserError(_keeps(key))
+        return _resume(find_run(resume), asked)
     if env is None:
         raise UserError("which environment? qlearn train cartpole; qlearn envs lists them")
+    seed = 0 if seed is None else seed
     if not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise UserError(f"a seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
-    for budget, amount in (("steps", steps), ("episodes", episodes)):
-        if amount is not None:
-            settings[budget] = amount
-            if amount < 1:
-                raise UserError(f"{budget} must be at least 1, not {amount}")
     options = {}
     for key in [key for key in settings if key.startswith(("env.", "env_"))]:
         options[key[4:]] = settings.pop(key)
@@ -108,21 +88,17 @@ def train(
     for note in environment.notes:
         say(note)
     algo, engine = registry.choose(environment, algo, engine)
-    run_settings = {
-        key: coerce(settings.pop(key), default, key)
-        for key, default in asdict(RunConfig()).items()
-        if key in settings
-    }
-    run_config = RunConfig(**run_settings)
-    run_config.check()
-    if episodes is not None and steps is None and "steps" not in settings:
-        settings["steps"] = episodes * 10_000  # the episodes end the run
+    run_config = take_from(settings)
+    init = _start_of(init)
+    _budgets(settings, steps, episodes)
+    _offer(settings, algo, {"device": device, "threads": threads, "init": init})
     config = registry.configure(algo, settings, environment, engine)
+    all_watchers = _watchers(asked)
     started = time.perf_counter()
     if seconds is not None:
         config = _budget_of(seconds, algo, engine, environment, config, seed, say)
     learner = registry.make_learner(algo, engine, environment, config, seed)
-    for note in learner.notes:
+    for note in [*learner.notes, *_without_effect(learner, algo, engine, asked, init)]:
         say(note)
     record = {
         "env": environment.target or env,
@@ -130,46 +106,45 @@ def train(
         "env_options": options,
         "algo": algo,
         "engine": engine,
-        "device": getattr(learner, "device", "cpu"),
-        "threads": 1,
+        **_where(learner),
         "seed": seed,
+        "init": init,
         "until": until,
+        "tensorboard": bool(tensorboard),
         "config": asdict(config),
         "run_config": asdict(run_config),
     }
     folder = RunFolder.create(
         Path(out) if out else None, f"{_slug(environment.name)}-{algo}-s{seed}", record
     )
-    return _Training(folder, learner, progress, started).run()
+    return Training(folder, learner, started, all_watchers, say).run()
 
 
-def _resume(
-    folder: RunFolder,
-    steps: int | None,
-    episodes: int | None,
-    progress: Callable | None,
-    say: Callable[[str], None],
-) -> Run:
+def _resume(folder: RunFolder, asked: Asked) -> Run:
     """Goes on where the run stopped; from its start where it never came to a checkpoint."""
-    record = folder.whole()
+    record, say = folder.whole(), asked.say
+    for key in ("algo", "engine", "seed"):
+        if getattr(asked, key) not in (None, "auto", record[key]):
+            raise UserError(f"{_keeps(key)} ({record[key]})")
     config = dict(record["config"])
-    larger = False
-    for key, amount in (("steps", steps), ("episodes", episodes)):
-        if amount is not None:
-            larger = larger or amount > config[key]
-            config[key] = amount
-    if folder.status == "done" and not larger:
+    if folder.status == "done" and not _enlarge(config, asked):
         say(f"{folder.path.name} is finished; a larger --steps or --episodes would go on")
         return Run(folder)
     if folder.status == "running":
         raise UserError(f"{folder.path.name} is still being trained by process {record['pid']}")
+    _enlarge(config, asked)
+    _offer(config, record["algo"], {"threads": asked.threads})
+    asked = replace(asked, tensorboard=asked.tensorboard or record.get("tensorboard", False))
+    watchers = _watchers(asked)
     started = time.perf_counter()
     environment = find(record["env"], record["env_options"])
     settings = registry.configure(record["algo"], config)
     learner = registry.make_learner(
         record["algo"], record["engine"], environment, settings, record["seed"]
     )
-    training = _Training(folder, learner, progress, started)
+    for note in _without_effect(learner, record["algo"], record["engine"], asked, None):
+        say(note)
+    training = Training(folder, learner, started, watchers, say)
     last = folder.path / "checkpoints" / "last"
     saved = checkpoint.load(last) if checkpoint.exists(last) else None
     if saved is not None:
@@ -177,250 +152,113 @@ def _resume(
             training.restore(*saved)
         except (KeyError, ValueError) as error:
             raise UserError(f"{last} does not fit its run.json: {error}") from None
-    folder.update(status="running", config=asdict(settings), pid=_own_pid())
-    if saved is not None:
-        if not environment.compiled:
-            say(
-                f"what was learned goes on exactly; {environment.name} cannot be saved and begins"
-                " new games"
-            )
-    else:
+    folder.update(
+        status="running",
+        config=asdict(settings),
+        pid=_own_pid(),
+        tensorboard=asked.tensorboard,
+        **_where(learner),
+    )
+    if saved is None:
         say(f"{folder.path.name} has no checkpoint yet; starting again from its configuration")
         (folder.path / "metrics.jsonl").unlink(missing_ok=True)
+    elif training.solved or learner.finished:
+        what = "is solved" if training.solved else "has used up a budget"
+        say(f"{folder.path.name} {what}; there is nothing left to train")
+    elif not environment.compiled:
+        say(
+            f"what was learned goes on exactly; {environment.name} cannot be saved and begins"
+            " new games"
+        )
     return training.run()
 
 
-class _Training:
-    """One training in progress."""
+def _keeps(key: str) -> str:
+    return f"a resumed run keeps its own settings, {key} too; steps and episodes may grow"
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        learner: Any,
-        progress: Callable[[dict[str, Any]], None] | None,
-        started: float,
-    ) -> None:
-        self.folder, self.learner, self.progress = folder, learner, progress
-        self.started = started
-        self.settings = RunConfig(**folder.record["run_config"])
-        self.until = folder.record.get("until")
-        self.stages: dict[str, list[float]] = {}
-        self.train_seconds = 0.0
-        self.returns: list[np.ndarray] = []
-        self.in_a_row = 0
-        self.solved: tuple[float, int] | None = None
-        self.best: tuple[float, dict[str, Any]] | None = None
-        self.next_log = self.next_eval = 0
-        budget = learner.config.steps
-        self.log_every = max(1, budget // LOG_LINES)
-        self.eval_every = self.settings.eval_every
-        if self.until is not None:
-            self.eval_every = max(UNTIL_STEPS, self.eval_every or budget // 50)
-        self.next_log, self.next_eval = self.log_every, self.eval_every
-        self.stop = threading.Event()
 
-    def run(self) -> Run:
-        """Trains to the end of the budget, or to `--until`."""
-        try:
-            return self._run()
-        except Interrupted:
-            raise
-        except BaseException as error:
-            self.folder.close()
-            with contextlib.suppress(UserError):  # such as a full disk
-                status = "failed" if isinstance(error, Exception) else "interrupted"
-                self.folder.update(status=status)
-            raise
+def _enlarge(config: dict[str, Any], asked: Asked) -> bool:
+    """The budgets as they are asked for now; whether one of them grows."""
+    before = dict(config)
+    by_episodes = config["steps"] == config["episodes"] * STEPS_AN_EPISODE
+    for key in ("steps", "episodes"):
+        config[key] = getattr(asked, key) or config[key]
+    if by_episodes and asked.steps is None:
+        config["steps"] = config["episodes"] * STEPS_AN_EPISODE
+    return any(config[key] > before[key] for key in ("steps", "episodes"))
 
-    def _run(self) -> Run:
-        folder, learner = self.folder, self.learner
-        chunk = 1000
-        last_save = time.perf_counter()
-        with _Signals(self.stop):
-            while not learner.finished and self.solved is None:
-                begun = time.perf_counter()
-                border = min(self._next_border(), learner.env_steps + chunk)
-                done = learner.env_steps
-                self.returns.append(self._timed("learn", self._advance, border))
-                took = time.perf_counter() - begun
-                self.train_seconds += took
-                if took < CHUNK_SECONDS / 2 and learner.env_steps - done >= chunk:
-                    chunk *= 2
-                elif took > 2 * CHUNK_SECONDS:
-                    chunk = max(100, chunk // 2)
-                self._look()
-                if self.stop.is_set():
-                    self._save()
-                    folder.update(status="interrupted")
-                    folder.close()
-                    raise Interrupted(Run(folder))
-                if time.perf_counter() - last_save > self.settings.checkpoint_seconds:
-                    self._save()
-                    last_save = time.perf_counter()
-            return self._finish()
 
-    def _advance(self, steps: int) -> np.ndarray:
-        try:
-            return self.learner.advance(steps)
-        except Exception as error:
-            self.folder.update(status="failed")
-            raise raised_inside(self.learner.environment, error) from error
+def _check(device: str, steps: int | None, episodes: int | None, threads: int | None) -> None:
+    if device not in DEVICES:
+        raise UserError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+    for name, amount in (("steps", steps), ("episodes", episodes), ("threads", threads)):
+        if amount is not None and amount < 1:
+            raise UserError(f"{name} must be at least 1, not {amount}")
 
-    def _next_border(self) -> int:
-        borders = [self.next_log, self.learner.config.steps]
-        if self.eval_every:
-            borders.append(self.next_eval)
-        return min(borders)
 
-    def _look(self) -> None:
-        """What is due at this step: a line of metrics, an evaluation."""
-        learner = self.learner
-        if learner.env_steps >= self.next_log or learner.finished:
-            self.next_log = learner.env_steps + self.log_every
-            self._timed("log", self._log)
-        if self.eval_every and learner.env_steps >= self.next_eval:
-            self.next_eval = learner.env_steps + self.eval_every
-            begun = time.perf_counter()
-            self._judge(self._evaluate(UNTIL_EPISODES))
-            self.train_seconds += time.perf_counter() - begun
+def _budgets(settings: dict[str, Any], steps: int | None, episodes: int | None) -> None:
+    if steps is not None:
+        settings["steps"] = steps
+    if episodes is not None:
+        settings["episodes"] = episodes
+        settings.setdefault("steps", episodes * STEPS_AN_EPISODE)
 
-    def _log(self) -> None:
-        returns = np.concatenate(self.returns) if self.returns else np.zeros(0)
-        self.returns = []
-        learner = self.learner
-        row: dict[str, Any] = {
-            "env_steps": learner.env_steps,
-            "updates": learner.updates,
-            "episodes": learner.episodes,
-            "return": float(returns.mean()) if returns.size else None,
-            **learner.figures(),
-            "machine": {"seconds": round(self.train_seconds, 6)},
-        }
-        self.folder.log(row)
-        if self.progress is not None:
-            self.progress(row | {"budget": learner.config.steps})
 
-    def _evaluate(self, episodes: int) -> Evaluation:
-        return self._timed(
-            "eval", self.learner.evaluate, episodes, EVALUATION_SEED, self.settings.eval_max_steps
+def _start_of(init: int | str | Path | None) -> str | None:
+    """A seed as it is, a file by its whole path: the run may go on in another folder."""
+    if init is None:
+        return None
+    text = str(init).strip()
+    if text.isdigit():
+        if int(text) >= 2**63:
+            raise UserError(f"--init: a seed is below 2**63, not {text}")
+        return text
+    path = Path(text).expanduser().absolute()
+    if not path.exists() and not path.with_name(path.name + ".safetensors").exists():
+        raise UserError(f"--init: '{init}' is no seed, and there is no file {path}")
+    return str(path)
+
+
+def _offer(settings: dict[str, Any], algo: str, given: dict[str, Any]) -> None:
+    """Options that only some algorithms have a setting for."""
+    known = {field.name for field in fields(registry.config_class(algo))}
+    for key, value in given.items():
+        if value not in (None, "auto") and key in known:
+            settings[key] = value
+
+
+def _where(learner: Any) -> dict[str, Any]:
+    return {
+        "device": getattr(learner, "device", "cpu"),
+        "threads": getattr(learner, "threads", 1),
+    }
+
+
+def _without_effect(
+    learner: Any, algo: str, engine: str, asked: Asked, init: str | None
+) -> list[str]:
+    """What was asked for and does not happen."""
+    notes, where, name = [], _where(learner), f"{algo} on {engine}"
+    if asked.threads not in (None, where["threads"]):
+        used = where["threads"]
+        many = "one thread" if used == 1 else f"{used} threads"
+        notes.append(f"{name} uses {many} here, not the {asked.threads} of --threads")
+    if asked.device not in ("auto", where["device"]):
+        runs_on = {"cpu": "processor", "cuda": "GPU"}.get(where["device"], where["device"])
+        notes.append(f"{name} runs on the {runs_on}; --device {asked.device} changes nothing")
+    if init is not None and not hasattr(learner.config, "init"):
+        notes.append(
+            f"{name} draws no first weights: every run begins alike; --init changes nothing"
         )
-
-    def _judge(self, evaluation: Evaluation) -> None:
-        """Files an evaluation: the best network is kept, `--until` is watched."""
-        learner = self.learner
-        self.folder.log({"env_steps": learner.env_steps, "eval": evaluation.report()})
-        if self.best is None or evaluation.mean > self.best[0]:
-            self.best = (evaluation.mean, evaluation.report())
-            self._timed("checkpoint", self._write, "best")
-        if self.until is not None:
-            self.in_a_row = self.in_a_row + 1 if evaluation.mean >= self.until else 0
-            if self.in_a_row == UNTIL_IN_A_ROW:
-                self.solved = (self.train_seconds, learner.env_steps)
-
-    def _finish(self) -> Run:
-        learner, folder = self.learner, self.folder
-        evaluation = self._evaluate(self.settings.eval_episodes)
-        if self.best is None or evaluation.mean >= self.best[0]:
-            self.best = (evaluation.mean, evaluation.report())
-            self._timed("checkpoint", self._write, "best")
-        self._save()
-        whole = sum(seconds for seconds, _ in self.stages.values())
-        record = folder.record
-        report = {
-            "run": str(folder.path),
-            "env": record["env_name"],
-            "algo": record["algo"],
-            "engine": record["engine"],
-            "device": record["device"],
-            "threads": record["threads"],
-            "seed": record["seed"],
-            "env_steps": learner.env_steps,
-            "updates": learner.updates,
-            "episodes": learner.episodes,
-            "compile_seconds": learner.compile_seconds,
-            "train_seconds": self.train_seconds,
-            "total_seconds": time.perf_counter() - self.started,
-            "steps_per_second": learner.env_steps / self.train_seconds
-            if self.train_seconds
-            else 0.0,
-            "solved_at_seconds": self.solved[0] if self.solved else None,
-            "solved_at_steps": self.solved[1] if self.solved else None,
-            "eval": evaluation.report(),
-            "best_eval": self.best[1],
-            "stages": [
-                {
-                    "name": name,
-                    "seconds": seconds,
-                    "share": seconds / whole if whole else 0.0,
-                    "calls": int(calls),
-                }
-                for name, (seconds, calls) in self.stages.items()
-            ],
-            "peak_memory_mb": peak_memory_mb(),
-        }
-        folder.update(status="done", result=report)
-        folder.close()
-        return Run(folder)
-
-    def _timed(self, stage: str, work: Callable, *arguments: Any) -> Any:
-        begun = time.perf_counter()
-        result = work(*arguments)
-        sums = self.stages.setdefault(stage, [0.0, 0])
-        sums[0] += time.perf_counter() - begun
-        sums[1] += 1
-        return result
-
-    def _save(self) -> None:
-        self._timed("checkpoint", self._write, "last")
-
-    def _write(self, name: str) -> None:
-        home = self.folder.path if name == "best" else self.folder.path / "checkpoints"
-        about = {
-            "env_steps": self.learner.env_steps,
-            "train_seconds": self.train_seconds,
-            "next_log": self.next_log,
-            "next_eval": self.next_eval,
-            "in_a_row": self.in_a_row,
-            "best": list(self.best) if self.best else None,
-            "metrics_bytes": self._metrics_bytes(),
-        }
-        state = dict(self.learner.get_state())
-        state["returns"] = np.concatenate(self.returns) if self.returns else np.zeros(0)
-        checkpoint.save(home / name, state, about)
-
-    def _metrics_bytes(self) -> int:
-        path = self.folder.path / "metrics.jsonl"
-        return path.stat().st_size if path.exists() else 0
-
-    def restore(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
-        """Everything as it was at the checkpoint; lines logged after it are written again."""
-        self.returns = [arrays.pop("returns")]
-        self.learner.set_state(arrays)
-        self.train_seconds = about["train_seconds"]
-        self.next_log, self.next_eval = about["next_log"], about["next_eval"]
-        self.in_a_row = about["in_a_row"]
-        self.best = tuple(about["best"]) if about["best"] else None
-        path = self.folder.path / "metrics.jsonl"
-        if path.exists():
-            with open(path, "r+b") as file:
-                file.truncate(about["metrics_bytes"])
+    return notes
 
 
-class _Signals:
-    """Ctrl-C and SIGTERM end the training at the next chunk border instead of anywhere."""
+def _watchers(asked: Asked) -> list[Watcher]:
+    if not asked.tensorboard:
+        return list(asked.watchers)
+    from qlearn.runs.events import EventFile
 
-    def __init__(self, stop: threading.Event) -> None:
-        self.stop = stop
-        self.previous: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.previous[number] = signal.signal(number, lambda *_: self.stop.set())
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
+    return [*asked.watchers, EventFile()]
 
 
 def _budget_of(
@@ -433,8 +271,6 @@ def _budget_of(
     say: Callable[[str], None],
 ) -> Any:
     """`--seconds` as a number of steps, measured once on a learner that is thrown away."""
-    from dataclasses import replace
-
     if not seconds > 0.0:
         raise UserError(f"seconds must be above 0, not {seconds:g}")
     trial = registry.make_learner(
@@ -449,16 +285,6 @@ def _budget_of(
     steps = max(1, int(seconds * trial.env_steps / took))
     say(f"{seconds:g} seconds are about {steps:,} steps here")
     return replace(config, steps=steps)
-
-
-def peak_memory_mb() -> float:
-    """The largest resident memory this process has had."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _own_pid() -> int:

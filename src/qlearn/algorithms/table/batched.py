@@ -92,10 +92,13 @@ class BatchedLearner:
         enough = self.config.episodes and self.episodes >= self.config.episodes
         return bool(enough or self.env_steps >= self.config.steps)
 
-    def advance(self, steps: int) -> np.ndarray:
-        """Steps all copies until `steps` steps are done in all; the returns that ended."""
+    def advance(self, steps: int, episodes: int = 0) -> np.ndarray:
+        """Steps all copies until `steps` steps, or `episodes` episodes if not 0, are done in all.
+
+        Gives the returns of the episodes that ended.
+        """
         ended = []
-        most = self.config.episodes or 2**62
+        most = min(self.config.episodes or 2**62, episodes or 2**62)
         while self.env_steps < steps and self.episodes < most:
             returns = self._step()
             if returns.size:

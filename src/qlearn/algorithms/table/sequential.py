@@ -68,9 +68,12 @@ class SequentialLearner:
     def episodes(self) -> int:
         return int(self.counts[rule.EPISODES])
 
-    def advance(self, steps: int) -> np.ndarray:
-        """Learns until `steps` steps are done in all; the returns of the episodes that ended."""
-        most_episodes = self.config.episodes or 2**62
+    def advance(self, steps: int, episodes: int = 0) -> np.ndarray:
+        """Learns until `steps` steps, or `episodes` episodes if not 0, are done in all.
+
+        Gives the returns of the episodes that ended.
+        """
+        most_episodes = min(self.config.episodes or 2**62, episodes or 2**62)
         ended = []
         while self.env_steps < steps and self.episodes < most_episodes:
             self.counts[rule.LOGGED] = 0
@@ -87,7 +90,9 @@ class SequentialLearner:
     @cached_property
     def evaluator(self) -> greedy.Evaluator:
         """Made when first asked: the dict engine then learns without a compiler in memory."""
-        return greedy.Evaluator(self.environment)
+        made = greedy.Evaluator(self.environment)
+        self.compile_seconds += made.compile_seconds
+        return made
 
     def evaluate(self, episodes: int, seed: int, most_steps: int) -> Evaluation:
         """Greedy episodes, without exploration and without learning."""
@@ -206,7 +211,8 @@ class NumbaLearner(SequentialLearner):
             self.words, self.whole, self.real = tabulated.working_arrays(1)
             self.fast.prepare("learn_alone", *self._fast_arguments(0, 0))
             self.compile_seconds += self.fast.compile_seconds
-        self.compile_seconds += self.kernels.compile_seconds + self.evaluator.compile_seconds
+        self.compile_seconds += self.kernels.compile_seconds
+        assert self.evaluator  # compiled now, before the first step
 
     def _arguments(self, steps: int, episodes: int) -> tuple:
         return (

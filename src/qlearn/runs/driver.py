@@ -1,0 +1,383 @@
+"""Trains: hands the learner its steps chunk by chunk, and does between chunks what must be done.
+
+Between chunks live metrics, greedy evaluations, checkpoints and Ctrl-C. What is logged depends on
+steps and episodes alone, never on the clock, so that a run can be reproduced line by line; what
+the clock decides (how long a chunk is, when a checkpoint is due) changes no number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from qlearn.algorithms.evaluation import Evaluation
+from qlearn.envs.batch import raised_inside
+from qlearn.errors import UserError
+from qlearn.runs import checkpoint
+from qlearn.runs.borders import Border
+from qlearn.runs.config import RunConfig, every
+from qlearn.runs.folder import RunFolder
+from qlearn.runs.learner import Learner
+from qlearn.runs.run import Run
+from qlearn.runs.stages import LEARN, Clock, Stages
+from qlearn.runs.watchers import Watcher, Watchers
+
+CHUNK_SECONDS = 0.05
+LOG_LINES = 200  # about how many lines of metrics a run writes
+EVALUATION_SEED = 1_000_000_007  # greedy evaluations while training, the same for every run
+UNTIL_EPISODES, UNTIL_IN_A_ROW, UNTIL_STEPS = 20, 3, 1000
+UNTIL_EVALUATIONS = 50  # with --until, at least about so many
+EPISODE_LOOKS = 1000  # steps between looks at the episodes of a learner that stops at none
+BEST_SECONDS = 1.0  # between two writes of the best network: each waits for the disk
+HELD_BYTES = 64 * 2**20  # of a best network that waits in memory
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM: the state is saved, the run can go on later."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"interrupted; qlearn train --resume {run.path.name} goes on")
+        self.run = run
+
+
+class Training:
+    """One training in progress."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        learner: Learner,
+        started: float,
+        watchers: Sequence[Watcher] = (),
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.folder, self.learner, self.started = folder, learner, started
+        self.watchers = Watchers(watchers, say)
+        self.settings = RunConfig(**folder.record["run_config"])
+        self.until = folder.record.get("until")
+        self.stages, self.clock = Stages(learner), Clock(learner)
+        self.returns: list[np.ndarray] = []
+        self.in_a_row = 0
+        self.solved: tuple[float, int] | None = None
+        self.best: Best | None = None
+        self.steps_before = 0
+        self.log_border = self._log_border()
+        self.eval_border = self._eval_border()
+        self._stops_at_episodes = "episodes" in inspect.signature(learner.advance).parameters
+        self._stop = threading.Event()
+        self._chunk = 1000
+
+    def _log_border(self) -> Border:
+        config = self.learner.config
+        return Border(
+            max(1, config.steps // LOG_LINES),
+            max(1, config.episodes // LOG_LINES) if config.episodes else 0,
+        )
+
+    def _eval_border(self) -> Border:
+        steps, episodes = every(self.settings.eval_every)
+        if self.until is None:
+            return Border(steps, episodes)
+        if not steps and not episodes:
+            config = self.learner.config
+            steps = getattr(config, "until_every", 0) or config.steps // UNTIL_EVALUATIONS
+            steps = max(UNTIL_STEPS, steps)
+            episodes = config.episodes // UNTIL_EVALUATIONS
+        return Border(steps, episodes, least=UNTIL_STEPS)
+
+    @property
+    def env_steps(self) -> int:
+        return self.learner.env_steps
+
+    @property
+    def train_seconds(self) -> float:
+        return self.clock.seconds
+
+    @property
+    def steps_per_second(self) -> float:
+        seconds = self.clock.seconds
+        return self.env_steps / seconds if seconds else 0.0
+
+    @property
+    def best_mean(self) -> float:
+        return self.best.mean if self.best else float("nan")
+
+    @property
+    def share(self) -> float:
+        """How much of the budget is used up: of the steps or of the episodes."""
+        config = self.learner.config
+        by_episodes = self.learner.episodes / config.episodes if config.episodes else 0.0
+        return min(1.0, max(self.env_steps / config.steps, by_episodes))
+
+    def run(self) -> Run:
+        """Trains to the end of the budget, or to `--until`."""
+        try:
+            return self._run()
+        except Interrupted:
+            raise
+        except BaseException as error:
+            self.folder.close()
+            with contextlib.suppress(UserError):  # such as a full disk
+                status = "failed" if isinstance(error, Exception) else "interrupted"
+                self.folder.update(status=status)
+            raise
+        finally:
+            self.watchers.tell("ends", self)
+
+    def _run(self) -> Run:
+        self.watchers.tell("begins", self)
+        with _Signals(self._stop):
+            self.clock.start()
+            saved = time.perf_counter()
+            while not self.learner.finished and self.solved is None:
+                self._train_a_chunk()
+                self._look()
+                now = time.perf_counter()
+                if self.watchers.wants(now):
+                    self.stages.timed("view", self.watchers.tell, "looks", self)
+                if self._stop.is_set():
+                    self._interrupt()
+                if now - saved > self.settings.checkpoint_seconds:
+                    self._save()
+                    saved = time.perf_counter()
+                elif self.best is not None and self.best.waited(now):
+                    self._write_best()
+            self.clock.stop()
+            return self._finish()
+
+    def _train_a_chunk(self) -> None:
+        done, begun = self.env_steps, time.perf_counter()
+        self.returns.append(self.stages.timed(LEARN, self._advance, done + self._chunk))
+        took = time.perf_counter() - begun
+        if took < CHUNK_SECONDS / 2 and self.env_steps - done >= self._chunk:
+            self._chunk *= 2
+        elif took > 2 * CHUNK_SECONDS:
+            self._chunk = max(100, self._chunk // 2)
+
+    def _advance(self, steps: int) -> np.ndarray:
+        """To `steps` steps, or to the next border before them."""
+        learner, played = self.learner, self.learner.episodes
+        borders = (self.log_border, self.eval_border)
+        by_steps = [border.next_steps(played) for border in borders]
+        by_episodes = [border.episodes for border in borders if border.episodes > played]
+        steps = min([steps, learner.config.steps, *filter(None, by_steps)])
+        try:
+            if not by_episodes:
+                return learner.advance(steps)
+            if self._stops_at_episodes:
+                return learner.advance(steps, min(by_episodes))  # type: ignore[call-arg]
+            look = learner.env_steps - learner.env_steps % EPISODE_LOOKS + EPISODE_LOOKS
+            return learner.advance(min(steps, look))
+        except Exception as error:
+            self.folder.update(status="failed")
+            raise raised_inside(learner.environment, error) from error
+
+    def _look(self) -> None:
+        """What is due now: an evaluation, a line of metrics."""
+        at = self.env_steps, self.learner.episodes
+        if self.eval_border.due(*at):
+            self.eval_border.passed(*at)
+            self._judge(self._evaluate(UNTIL_EPISODES))
+        if self.log_border.due(*at) or self.learner.finished or self.solved is not None:
+            self.log_border.passed(*at)
+            self.stages.timed("log", self._log)
+
+    def _log(self) -> None:
+        returns = self._take_returns()
+        row: dict[str, Any] = {
+            "env_steps": self.env_steps,
+            "updates": self.learner.updates,
+            "episodes": self.learner.episodes,
+            "return": float(returns.mean()) if returns.size else None,
+            **self.learner.figures(),
+            "machine": {"seconds": round(self.train_seconds, 6)},
+        }
+        self.folder.log(row)
+        self.watchers.tell("logged", self, row)
+
+    def _take_returns(self) -> np.ndarray:
+        returns = np.concatenate(self.returns) if self.returns else np.zeros(0)
+        self.returns = []
+        return returns
+
+    def _evaluate(self, episodes: int) -> Evaluation:
+        most_steps = self.settings.eval_max_steps
+        return self.stages.timed(
+            "eval", self.learner.evaluate, episodes, EVALUATION_SEED, most_steps
+        )
+
+    def _judge(self, evaluation: Evaluation) -> None:
+        """Files an evaluation: the best network is kept, `--until` is watched."""
+        if self.best is None or evaluation.mean > self.best.mean:
+            self._keep_best(evaluation)
+        self._file(evaluation)
+        if self.until is not None:
+            self.in_a_row = self.in_a_row + 1 if evaluation.mean >= self.until else 0
+            if self.in_a_row == UNTIL_IN_A_ROW:
+                self.solved = (self.train_seconds, self.env_steps)
+
+    def _file(self, evaluation: Evaluation) -> None:
+        row = {
+            "env_steps": self.env_steps,
+            "episodes": self.learner.episodes,
+            "eval": evaluation.report(),
+            "machine": {"seconds": round(self.train_seconds, 6)},
+        }
+        self.stages.timed("log", self.folder.log, row)
+        self.stages.timed("log", self.watchers.tell, "judged", self, row)
+
+    def _keep_best(self, evaluation: Evaluation) -> None:
+        written = self.best.written if self.best else time.perf_counter()
+        self.best = Best(evaluation.mean, evaluation.report(), written)
+        self.best.hold(self._state(), self._about())
+        if self.best.size > HELD_BYTES:
+            self._write_best()
+
+    def _finish(self) -> Run:
+        folder = self.folder
+        evaluation = self._evaluate(self.settings.eval_episodes)
+        if self.best is None or evaluation.mean >= self.best.mean:
+            self._keep_best(evaluation)
+        self._save()
+        self._file(evaluation)
+        report = self._report(evaluation)
+        folder.update(status="done", result=report)
+        folder.close()
+        return Run(folder)
+
+    def _report(self, evaluation: Evaluation) -> dict[str, Any]:
+        learner, record = self.learner, self.folder.record
+        assert self.best is not None
+        return {
+            "run": str(self.folder.path),
+            "env": record["env_name"],
+            **{key: record[key] for key in ("algo", "engine", "device", "threads", "seed")},
+            "env_steps": learner.env_steps,
+            "updates": learner.updates,
+            "episodes": learner.episodes,
+            "compile_seconds": learner.compile_seconds,
+            "train_seconds": self.train_seconds,
+            "total_seconds": time.perf_counter() - self.started,
+            "steps_per_second": self.steps_per_second,
+            "solved_at_seconds": self.solved[0] if self.solved else None,
+            "solved_at_steps": self.solved[1] if self.solved else None,
+            "eval": evaluation.report(),
+            "best_eval": self.best.report,
+            "stages": self.stages.report(),
+            "peak_memory_mb": peak_memory_mb(),
+        }
+
+    def _interrupt(self) -> None:
+        self._save()
+        self.folder.update(status="interrupted")
+        self.folder.close()
+        raise Interrupted(Run(self.folder))
+
+    def _save(self) -> None:
+        self._write_best()
+        place = self.folder.path / "checkpoints" / "last"
+        self.stages.timed(
+            "checkpoint", lambda: checkpoint.save(place, self._state(), self._about())
+        )
+
+    def _write_best(self) -> None:
+        if self.best is not None and self.best.held is not None:
+            self.stages.timed("checkpoint", self.best.write, self.folder.path / "best")
+
+    def _state(self) -> dict[str, np.ndarray]:
+        returns = np.concatenate(self.returns) if self.returns else np.zeros(0)
+        return {**self.learner.get_state(), "returns": returns}
+
+    def _about(self) -> dict[str, Any]:
+        """What goes on where it stopped, beside the learner's arrays."""
+        path = self.folder.path / "metrics.jsonl"
+        return {
+            "env_steps": self.env_steps,
+            "train_seconds": self.train_seconds,
+            "stages": self.stages.sums(),
+            "log_border": self.log_border.get_state(),
+            "eval_border": self.eval_border.get_state(),
+            "in_a_row": self.in_a_row,
+            "solved": self.solved,
+            "best": [self.best.mean, self.best.report] if self.best else None,
+            "metrics_bytes": path.stat().st_size if path.exists() else 0,
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
+        """Everything as it was at the checkpoint; lines logged after it are written again."""
+        self.returns = [arrays.pop("returns")]
+        self.learner.set_state(arrays)
+        self.clock.restore(about["train_seconds"])
+        self.stages.restore(about["stages"])
+        self.log_border.set_state(about["log_border"])
+        self.eval_border.set_state(about["eval_border"])
+        self.in_a_row = about["in_a_row"]
+        self.solved = tuple(about["solved"]) if about["solved"] else None
+        if about["best"]:
+            mean, report = about["best"]
+            self.best = Best(mean, report, time.perf_counter())
+        path = self.folder.path / "metrics.jsonl"
+        if path.exists():
+            with open(path, "r+b") as file:
+                file.truncate(about["metrics_bytes"])
+
+
+class Best:
+    """The network of the best greedy evaluation; held in memory for a moment before it is written.
+
+    A young network beats itself many times a second, and each write waits for the disk.
+    """
+
+    def __init__(self, mean: float, report: dict[str, Any], written: float) -> None:
+        self.mean, self.report, self.written = mean, report, written
+        self.held: tuple[dict[str, np.ndarray], dict[str, Any]] | None = None
+
+    def hold(self, state: dict[str, np.ndarray], about: dict[str, Any]) -> None:
+        self.held = {name: np.array(array) for name, array in state.items()}, about
+
+    @property
+    def size(self) -> int:
+        return sum(array.nbytes for array in self.held[0].values()) if self.held else 0
+
+    def waited(self, now: float) -> bool:
+        return self.held is not None and now - self.written > BEST_SECONDS
+
+    def write(self, place: Any) -> None:
+        assert self.held is not None
+        checkpoint.save(place, *self.held)
+        self.held, self.written = None, time.perf_counter()
+
+
+class _Signals:
+    """Ctrl-C and SIGTERM end the training at the next chunk border instead of anywhere."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self.stop = stop
+        self.previous: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.previous[number] = signal.signal(number, lambda *_: self.stop.set())
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+
+def peak_memory_mb() -> float:
+    """The largest resident memory this process has had."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,73 @@
+"""`--tensorboard`: the lines of metrics.jsonl as an event file that TensorBoard shows."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from qlearn.errors import missing_extra
+from qlearn.runs.watchers import Watcher
+
+if TYPE_CHECKING:
+    from qlearn.runs.driver import Training
+
+EVAL = ("mean", "std", "min", "max")
+FLUSH_SECONDS = 1.0
+
+
+class EventFile(Watcher):
+    """Written by TensorBoard's own record writer, straight to the file: no thread, no TensorFlow."""
+
+    name = "the TensorBoard event file"
+
+    def __init__(self) -> None:
+        try:
+            from tensorboard.compat.proto import event_pb2, summary_pb2
+            from tensorboard.summary.writer.record_writer import RecordWriter
+        except ImportError:
+            raise missing_extra("tensorboard", "tensorboard") from None
+        self._events, self._summaries, self._writer_class = event_pb2, summary_pb2, RecordWriter
+        self._writer: Any = None
+        self._flushed = 0.0
+
+    def begins(self, training: Training) -> None:
+        name = f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"
+        self._writer = self._writer_class((training.folder.path / name).open("wb"))
+        self._write(self._event(0, file_version="brain.Event:2"))
+        # What an earlier process wrote after its last checkpoint is trained, and shown, again:
+        # TensorBoard forgets it when it reads this.
+        start = self._events.SessionLog(status=self._events.SessionLog.START)
+        self._write(self._event(training.env_steps + 1, session_log=start))
+
+    def logged(self, training: Training, row: dict[str, Any]) -> None:
+        values = {key: row[key] for key in row if key not in ("env_steps", "machine")}
+        for stage in training.stages.report():
+            values[f"stages/{stage['name']}"] = stage["share"]
+        values["steps_per_second"] = training.steps_per_second
+        self._scalars(row["env_steps"], values)
+
+    def judged(self, training: Training, row: dict[str, Any]) -> None:
+        values = {f"eval/{key}": row["eval"][key] for key in EVAL}
+        self._scalars(row["env_steps"], values | {"eval/best": training.best_mean})
+
+    def ends(self, training: Training) -> None:
+        self._writer.flush()
+        self._writer.close()
+
+    def _scalars(self, steps: int, values: dict[str, Any]) -> None:
+        shown = [
+            self._summaries.Summary.Value(tag=tag, simple_value=float(value))
+            for tag, value in values.items()
+            if isinstance(value, int | float)
+        ]
+        self._write(self._event(steps, summary=self._summaries.Summary(value=shown)))
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._writer.flush()
+            self._flushed = time.monotonic()
+
+    def _event(self, steps: int, **content: Any) -> Any:
+        return self._events.Event(wall_time=time.time(), step=steps, **content)
+
+    def _write(self, event: Any) -> None:
+        self._writer.write(event.SerializeToString())
