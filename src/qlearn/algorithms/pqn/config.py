@@ -46,6 +46,9 @@ class PqnConfig:
     """The most that the norm of a gradient may be; 0: any."""
     average: float = 0.995
     """Weight of the past in the average of the parameters, which is what plays; 0: the newest."""
+    overtime: float = 1.0
+    """Training episodes last up to this many times the environment's own limit: what happens after
+    it is then learned too. Only for environments that compile; evaluations keep the limit."""
     steps: int = 500_000
     """Environment steps of the whole training."""
     episodes: int = 0
@@ -84,6 +87,8 @@ class PqnConfig:
                 raise UserError(f"{name} must be between 0 and 1, not {getattr(self, name):g}")
         if not 0.0 <= self.average < 1.0:
             raise UserError(f"average must be at least 0 and below 1, not {self.average:g}")
+        if not 1.0 <= self.overtime < 1e6:
+            raise UserError(f"overtime must be at least 1, not {self.overtime:g}")
         if not self.reward_scale > 0.0:
             raise UserError(f"reward_scale must be above 0, not {self.reward_scale:g}")
         if self.optimiser not in OPTIMISERS:

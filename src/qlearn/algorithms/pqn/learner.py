@@ -52,7 +52,7 @@ def plan_of(environment: Any, config: PqnConfig) -> fused.Plan:
         average=config.average,
         scale_inputs=int(config.scale_inputs and not environment.discrete),
         actions=environment.actions,
-        max_steps=environment.max_steps,
+        max_steps=int(environment.max_steps * config.overtime),
     )
 
 
