@@ -24,6 +24,14 @@ def spent(stages, **seconds):
         stages._sums[name][0] = amount
 
 
+def begun(**own):
+    """Stages of a learner that has spent this since."""
+    learner = Learner()
+    stages = Stages(learner)
+    learner.own = own
+    return stages
+
+
 def shares(stages):
     return {row["name"]: round(row["share"], 3) for row in stages.report()}
 
@@ -35,14 +43,14 @@ def test_a_learner_without_stages_of_its_own_learns():
 
 
 def test_the_learners_own_stand_in_place_of_learn():
-    stages = Stages(Learner(act=(1.0, 10), env=(2.0, 10)))
+    stages = begun(act=(1.0, 10), env=(2.0, 10))
     spent(stages, learn=3.001, eval=1.0)
     assert shares(stages) == {"act": 0.25, "env": 0.5, "eval": 0.25}
     assert [row["calls"] for row in stages.report()] == [10, 10, 1]
 
 
 def test_what_they_leave_out_is_other():
-    stages = Stages(Learner(act=(1.0, 10), env=(2.0, 10)))
+    stages = begun(act=(1.0, 10), env=(2.0, 10))
     spent(stages, learn=4.0)
     assert shares(stages) == {"act": 0.25, "env": 0.5, "other": 0.25}
 
@@ -51,11 +59,16 @@ def test_before_the_first_step_there_is_nothing():
     assert Stages(Learner(act=(0.0, 0))).report() == []
 
 
-def test_earlier_processes_count():
-    before = Stages(Learner(act=(1.0, 5), env=(1.0, 5)))
+@pytest.mark.parametrize("known", [(0.0, 0), (1.0, 5)], ids=["begins at 0", "remembers"])
+def test_earlier_processes_count_once(known):
+    """Whether the learner's own sums are saved with it or not."""
+    before = begun(act=(1.0, 5), env=(1.0, 5))
     spent(before, learn=3.0, eval=1.0)
-    after = Stages(Learner(act=(2.0, 7), env=(0.0, 0)))
+    learner = Learner()
+    after = Stages(learner)
+    learner.own = {"act": known, "env": known}
     after.restore(before.sums())
+    learner.own = {"act": (known[0] + 2.0, known[1] + 7), "env": known}
     spent(after, learn=2.0, log=4.0)
     assert after.sums() == {
         "act": [3.0, 12], "env": [1.0, 5], "other": [1.0, 1], "eval": [1.0, 1], "log": [4.0, 1],

@@ -18,7 +18,7 @@ class Learner(Protocol):
     between the evaluations of --until). A learner may also have
 
     - `threads` and `device`, where it runs; 1 and "cpu" are believed otherwise,
-    - `stages() -> {name: (seconds, calls)}`, both counted from when it was made,
+    - `stages() -> {name: (seconds, calls)}`, which only grow,
     - `advance(steps, episodes=0)`: it then stops after that many episodes in all, too.
     """
 

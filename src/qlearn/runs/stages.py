@@ -15,6 +15,7 @@ class Stages:
 
     def __init__(self, learner: Any) -> None:
         self._own: Callable[[], Mapping] | None = getattr(learner, "stages", None)
+        self._known = dict(self._own()) if self._own else {}
         self._before: dict[str, list[float]] = {}
         self._sums: dict[str, list[float]] = {}
 
@@ -41,7 +42,10 @@ class Stages:
             return self._sums
         rest = dict(self._sums)
         whole, calls = rest.pop(LEARN)
-        own = {name: [seconds, count] for name, (seconds, count) in self._own().items()}
+        own = {}
+        for name, (seconds, count) in self._own().items():
+            known = self._known.get(name, (0.0, 0))
+            own[name] = [seconds - known[0], count - known[1]]
         beyond = whole - sum(seconds for seconds, _ in own.values())
         if beyond > WORTH_SAYING * whole:
             own[OTHER] = [beyond, calls]
@@ -62,7 +66,9 @@ class Stages:
         ]
 
     def restore(self, sums: dict[str, list[float]]) -> None:
+        """Goes on from there; to be called when the learner, too, has been restored."""
         self._before = sums
+        self._known = dict(self._own()) if self._own else {}
 
 
 class Clock:
