@@ -39,6 +39,7 @@ sys.path.insert(0, str(PEERS))
 from environments import ONE_THREAD, purejaxql, python, versions  # noqa: E402
 
 OURS, FIRST = "qlearn", "qlearn, first run ever"
+QUIET = 0.95
 FIRST_SEED = 1000  # nothing was ever tuned on it or those after it
 
 Report = dict[str, Any]
@@ -150,6 +151,24 @@ def outcomes(measured: dict[str, Turns]) -> dict[str, Any]:
     return found
 
 
+def warn_of_company(measured: dict[str, Turns]) -> float:
+    """A peer on one thread that had the processor for less than its time shared the machine."""
+    shares = (
+        report.get("processor_share", 1.0)
+        for turns in measured.values()
+        for turn in turns
+        for report in turn
+    )
+    lowest = min(shares)
+    if lowest < QUIET:
+        print(
+            f"\nthe machine was busy with something else: a peer had {lowest:.0%} of a processor;"
+            " times are too long, measure again when it is quiet",
+            file=sys.stderr,
+        )
+    return lowest
+
+
 def arguments() -> argparse.Namespace:
     options = parser(__doc__)
     options.add_argument("--seeds", type=int, default=20, help="of ours; a peer has --repeats")
@@ -183,6 +202,7 @@ def main() -> None:
         ),
         "process": table("Whole process until solved", measured, lambda r: r["process_seconds"]),
         "outcomes": outcomes(measured),
+        "lowest_processor_share": warn_of_company(measured),
         "peers": {
             "sb3": versions("sb3") if any("sb3" in p for p in options.peers) else None,
             "jax": versions("jax") if "purejaxql_pqn" in options.peers else None,

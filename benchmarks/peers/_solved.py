@@ -26,14 +26,17 @@ class Stopwatch:
     def __init__(self) -> None:
         self._kept = 0.0
         self._since: float | None = None
+        self._processor_kept = 0.0
+        self._processor_since = 0.0
 
     def start(self) -> None:
         if self._since is None:
-            self._since = time.perf_counter()
+            self._since, self._processor_since = time.perf_counter(), time.process_time()
 
     def stop(self) -> None:
         if self._since is not None:
             self._kept += time.perf_counter() - self._since
+            self._processor_kept += time.process_time() - self._processor_since
             self._since = None
 
     @contextmanager
@@ -45,6 +48,11 @@ class Stopwatch:
     @property
     def seconds(self) -> float:
         return self._kept + (0.0 if self._since is None else time.perf_counter() - self._since)
+
+    @property
+    def processor_share(self) -> float:
+        """Of the time until it was stopped; well below 1 where others kept the processor."""
+        return self._processor_kept / self._kept
 
 
 @dataclass
@@ -80,7 +88,7 @@ def answer(
     peer: str,
     seed: int,
     judge: Judge,
-    train_seconds: float,
+    clock: Stopwatch,
     startup_seconds: float,
     compile_seconds: float = 0.0,
 ) -> None:
@@ -91,7 +99,8 @@ def answer(
         "solved_at_seconds": judge.solved_at_seconds,
         "compile_seconds": compile_seconds,
         "solved_at_steps": judge.solved_at_steps,
-        "train_seconds": train_seconds,
+        "train_seconds": clock.seconds,
+        "processor_share": clock.processor_share,
         "startup_seconds": startup_seconds,
         "final_eval_mean": judge.means[-1],
     }

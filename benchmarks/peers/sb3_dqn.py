@@ -40,7 +40,7 @@ def main() -> None:
     )
     startup = time.perf_counter() - BEGUN
     examiner = train(model, options.steps or STEPS)
-    answer("sb3_dqn", options.seed, examiner.judge, examiner.clock.seconds, startup)
+    answer("sb3_dqn", options.seed, examiner.judge, examiner.clock, startup)
 
 
 if __name__ == "__main__":
