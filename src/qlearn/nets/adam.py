@@ -72,8 +72,11 @@ def adam(net, moments, lr, update, keep, member, members):
     correction1 = 1.0 - beta1**update
     correction2 = 1.0 - beta2**update
     step = lr / correction1
+    root = 1.0 / math.sqrt(correction2)
+    epsilon = moments.epsilon
     adaptive = True
     if moments.optimiser == RADAM:
+        epsilon *= root  # torch.optim.RAdam adds it before the correction, Adam after it
         longest = 2.0 / (1.0 - beta2) - 1.0
         length = longest - 2.0 * update * beta2**update / correction2
         adaptive = length > 5.0
@@ -87,7 +90,7 @@ def adam(net, moments, lr, update, keep, member, members):
         net.params[low:high], net.grads[low:high], moments.first[low:high],
         moments.second[low:high], moments.average[low:high], np.float32(scale),
         np.float32(beta1), np.float32(1.0 - beta1), np.float32(beta2), np.float32(1.0 - beta2),
-        np.float32(step), np.float32(1.0 / math.sqrt(correction2)), np.float32(moments.epsilon),
+        np.float32(step), np.float32(root), np.float32(epsilon),
         np.float32(keep), adaptive,
     )  # fmt: skip
 
