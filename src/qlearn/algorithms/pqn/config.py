@@ -69,7 +69,7 @@ class PqnConfig:
     @property
     def widths(self) -> tuple[int, ...]:
         try:
-            return tuple(int(word) for word in str(self.hidden).split("x") if word)
+            return tuple(int(word) for word in str(self.hidden).split("x")) if self.hidden else ()
         except ValueError:
             raise UserError(f"hidden is widths such as 64x64, not {self.hidden!r}") from None
 
