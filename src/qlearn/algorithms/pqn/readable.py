@@ -16,6 +16,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -82,10 +83,10 @@ def paired(
 # ------------------------------------------------------- chance: compiled, being slow otherwise
 
 
-def explore(actions, players, epsilon, choices):
-    """Epsilon-greedy: replaces each copy's greedy action with that chance; its own numbers decide."""
+def explore(actions, players, epsilons, choices):
+    """Epsilon-greedy: replaces each copy's greedy action with its chance; its own stream decides."""
     for i in range(len(actions)):
-        if chance(players[i], epsilon):
+        if chance(players[i], epsilons[i]):
             actions[i] = integers(players[i], choices)
 
 
@@ -169,10 +170,13 @@ class TorchPqn:
         self.seconds = {"act": 0.0, "env": 0.0, "learn": 0.0}
 
         self.kernels = build("chances of pqn", (explore, shuffle), {})
-        self.kernels.prepare("explore", self.rollout.actions[0], self.players, 0.5, 2)
+        self.kernels.prepare("explore", self.rollout.actions[0], self.players, self.epsilons(), 2)
         self.kernels.prepare("shuffle", self.order, self.stream)
         self.player = Player(environment, self.architecture)  # greedy episodes, compiled
-        self.batch = batch(environment, config.envs, seed)
+        played = environment
+        if environment.compiled:  # training may go on beyond the time limit
+            played = replace(environment, max_steps=self.plan.max_steps)
+        self.batch = batch(played, config.envs, seed)
         self.notes: tuple[str, ...] = getattr(self.batch, "notes", ())
         self.compile_seconds = (
             self.kernels.compile_seconds
@@ -219,15 +223,23 @@ class TorchPqn:
         self.rollout.gaps[k] = ranked[:, -1] - ranked[:, -2] if values.shape[1] > 1 else np.inf
         return values
 
+    def epsilons(self) -> np.ndarray:
+        """Each copy's chance of a random action; the first ones never settle."""
+        epsilon = value_at(self.plan.epsilon, self.env_steps, self.episodes)
+        epsilons = np.full(self.envs, epsilon, np.float64)
+        restless = epsilons[: self.plan.explorers]
+        np.maximum(restless, self.config.restless, out=restless)
+        return epsilons
+
     def play(self) -> None:
         """One rollout of every copy."""
         now, games, clock = self.rollout, self.batch, time.perf_counter
-        epsilon = value_at(self.plan.epsilon, self.env_steps, self.episodes)
+        epsilons = self.epsilons()
         now.inputs[0] = self.encode(games.observations)
         for k in range(self.config.rollout):
             begun = clock()
             now.actions[k] = self.look(k).argmax(axis=1)
-            self.kernels.explore(now.actions[k], self.players, float(epsilon), self.plan.actions)
+            self.kernels.explore(now.actions[k], self.players, epsilons, self.plan.actions)
             chosen = clock()
             games.step(now.actions[k])
             stepped = clock()
