@@ -1,0 +1,155 @@
+"""Gradients of the flat networks beside float64 autograd, and the optimisers beside torch.optim."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qlearn.kernels.build import build
+from qlearn.nets import adam, mlp
+from qlearn.nets.layout import BELOW, OUT, OUTPUTS, Architecture
+
+torch = pytest.importorskip("torch")
+
+HIDDEN = [
+    (1,), (3,), (17,), (30,), (33,), (64,), (256,),
+    (64, 64), (30, 17), (33, 3), (256, 30), (17, 256), (1, 64),
+    (64, 33, 17), (30, 17, 5), (3, 64, 30),
+]  # fmt: skip
+ROWS = (1, 5, 13, 32, 128)
+ACTIVATIONS = {"relu": torch.relu, "selu": torch.selu, "tanh": torch.tanh}
+
+
+def gradient(net, x, targets, actions, rows):
+    """Of half the mean squared error of the chosen actions' values."""
+    mlp.forward(net, x, 0, 0, rows)
+    head = net.layers[len(net.layers) - 1]
+    n = head[OUTPUTS]
+    for i in range(rows):
+        for o in range(n):
+            net.work[head[BELOW] + i * n + o] = np.float32(0.0)
+        chosen = i * n + actions[i]
+        error = net.work[head[OUT] + chosen] - targets[i]
+        net.work[head[BELOW] + chosen] = error / np.float32(rows)
+    mlp.turn(net, 0, 1)
+    mlp.backward(net, 0, rows)
+    mlp.gradients(net, x, 0, rows, 0, 1)
+
+
+def step(net, moments, lr, update):
+    adam.squares(net, moments, 0, 1)
+    adam.adam(net, moments, lr, update, 0.0, 0, 1)
+
+
+@pytest.fixture(scope="module")
+def kernels():
+    return build("test gradients", [gradient, step], {})
+
+
+def some_parameters(architecture, generator):
+    """No bias at 0, no gain at 1: every term counts."""
+    params = architecture.initial(int(generator.integers(1000)))
+    return params + 0.1 * generator.standard_normal(params.shape).astype(np.float32)
+
+
+def values_by_torch(architecture, tensors, x):
+    for k in range(len(architecture.hidden)):
+        name = f"layer{k + 1}"
+        x = x @ tensors[f"{name}.weight"] + tensors[f"{name}.bias"]
+        if architecture.layer_norm:
+            gain, shift = tensors[f"{name}.gain"], tensors[f"{name}.shift"]
+            x = torch.nn.functional.layer_norm(x, gain.shape, gain, shift)
+        x = ACTIVATIONS[architecture.activation](x)
+    return x @ tensors["head.weight"].T + tensors["head.bias"]
+
+
+def gradients_by_torch(architecture, params, x, targets, actions, dtype):
+    tensors = {
+        name: torch.tensor(part, dtype=dtype, requires_grad=True)
+        for name, part in architecture.views(params).items()
+    }
+    values = values_by_torch(architecture, tensors, torch.tensor(x, dtype=dtype))
+    chosen = values[torch.arange(len(x)), torch.tensor(actions)]
+    (0.5 * (chosen - torch.tensor(targets, dtype=dtype)) ** 2).mean().backward()
+    return {name: tensor.grad.double().numpy() for name, tensor in tensors.items()}
+
+
+def check(kernels, architecture, rows, seed):
+    """Within 1e-5 of float64, by norms.
+
+    Where a gradient is a small difference of large numbers (the shift of a layer of one unit) no
+    float32 has its last digits: there, about as near as autograd's own in float32.
+    """
+    generator = np.random.default_rng(seed)
+    params = some_parameters(architecture, generator)
+    x = generator.standard_normal((rows, architecture.inputs)).astype(np.float32)
+    targets = generator.standard_normal(rows).astype(np.float32)
+    targets += 2.0 * np.sign(targets)  # no error is a small difference of large numbers
+    actions = generator.integers(0, architecture.outputs, rows)
+    net = mlp.net_of(architecture, rows, params)
+    kernels.gradient(net, x.ravel(), targets, actions, rows)
+    problem = (architecture, params, x, targets, actions)
+    exact = gradients_by_torch(*problem, torch.float64)
+    single = gradients_by_torch(*problem, torch.float32)
+    for name, found in architecture.views(net.grads).items():
+        off = np.linalg.norm(found - exact[name])
+        allowed = 1e-5 * np.linalg.norm(exact[name])
+        allowed = max(allowed, 2.0 * np.linalg.norm(single[name] - exact[name]), 1e-12)
+        assert off <= allowed, (name, architecture, rows, off, np.linalg.norm(exact[name]))
+
+
+@pytest.mark.parametrize("layer_norm", [True, False])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden", HIDDEN, ids=lambda widths: "x".join(map(str, widths)))
+def test_gradients_are_those_of_autograd(kernels, hidden, activation, layer_norm):
+    for k, rows in enumerate(ROWS):
+        inputs, outputs = (1, 3, 4, 8, 48)[k], (2, 5, 2, 1, 18)[k]
+        architecture = Architecture(inputs, hidden, outputs, activation, layer_norm)
+        check(kernels, architecture, rows, seed=rows)
+
+
+@pytest.mark.parametrize("actions", range(1, 19))
+def test_any_number_of_actions(kernels, actions):
+    for hidden in ((64, 64), (17,)):
+        check(kernels, Architecture(4, hidden, actions), rows=32, seed=actions)
+
+
+OPTIMISERS = {"adam": torch.optim.Adam, "radam": torch.optim.RAdam}
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.5])
+@pytest.mark.parametrize("updates", [1, 2, 6, 10, 40])
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_steps_are_those_of_torch(kernels, optimiser, updates, clip):
+    """The last of `updates` steps from the very same state; RAdam adapts from the sixth on."""
+    generator = np.random.default_rng(updates)
+    architecture = Architecture(4, (64, 33), 2)
+    net = mlp.net_of(architecture, 1, some_parameters(architecture, generator))
+    moments = adam.moments_of(net.params, optimiser, clip)
+    tensor = torch.tensor(net.params, requires_grad=True)
+    theirs = OPTIMISERS[optimiser]([tensor], lr=1e-3)
+    for update in range(1, updates + 1):
+        tensor.data.copy_(torch.from_numpy(net.params))
+        if update > 1:
+            theirs.state[tensor]["exp_avg"].copy_(torch.from_numpy(moments.first))
+            theirs.state[tensor]["exp_avg_sq"].copy_(torch.from_numpy(moments.second))
+        # Of every size, zeros among them: of units that no row reached.
+        net.grads[:] = generator.standard_normal(net.grads.shape)
+        net.grads[:] *= 10.0 ** generator.integers(-9, 1, net.grads.shape)
+        net.grads[::7] = 0.0
+        tensor.grad = torch.from_numpy(net.grads.copy())
+        before = net.params.copy()
+        kernels.step(net, moments, 1e-3, update)
+        if clip:
+            torch.nn.utils.clip_grad_norm_([tensor], clip)
+        theirs.step()
+    assert near(net.params, tensor.detach().numpy(), 1e-6)
+    state = theirs.state[tensor]
+    assert near(moments.first, state["exp_avg"].numpy(), 1e-6)
+    assert near(moments.second, state["exp_avg_sq"].numpy(), 1e-6)
+    # The step itself, to what is left of it in parameters of float32.
+    assert near(net.params - before, tensor.detach().numpy() - before, 1e-4)
+
+
+def near(found, expected, share):
+    return np.linalg.norm(found - expected) <= share * np.linalg.norm(expected)
