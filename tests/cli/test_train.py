@@ -153,3 +153,16 @@ def test_runs_shows_every_status(capsys, home):
     assert rows[0][4] == ""
     assert rows[1][4].endswith(" s")
     assert main(["runs", str(home)]) == 0
+
+
+def test_eval_beyond_the_time_limit(tmp_path, monkeypatch):
+    from qlearn import train
+
+    monkeypatch.setenv("QLEARN_RUNS", str(tmp_path))
+    run = train("cartpole", algo="table", steps=20_000, **{"env.buckets": "3x4x8x8"})
+    within = run.evaluate(20)
+    assert within.lengths.max() <= 500
+    longer = train("grid", steps=2_000).evaluate(5, max_steps=3)
+    assert longer.cut_off == 5
+    assert run.evaluate(20, max_steps=20).lengths.max() <= 20
+    assert (run.evaluate(20, max_steps=5_000).lengths >= within.lengths).all()

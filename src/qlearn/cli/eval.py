@@ -15,7 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--best", action="store_true", help="the best evaluation's, not the last")
     parser.add_argument("--seed", type=options.seed, default=0)
     parser.add_argument(
-        "--max-steps", type=options.whole(1), default=10_000, help="where an episode is cut off"
+        "--max-steps",
+        type=options.whole(1),
+        help="let episodes last that long, whatever the environment's time limit (default: its"
+        " own, and 10,000 where it has none)",
     )
 
 

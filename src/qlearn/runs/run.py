@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ from qlearn.errors import UserError
 from qlearn.runs import checkpoint
 from qlearn.runs.folder import RunFolder, find_run
 
+MOST_STEPS = 10_000  # where an episode that never ends is cut off, unless asked otherwise
+
 
 class Run:
     """`qlearn.train(...)` gives one; `qlearn.load("last")` finds one again."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
-        self._learners: dict[bool, Any] = {}
+        self._learners: dict[tuple[bool, int | None], Any] = {}
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.status})"
@@ -36,9 +39,12 @@ class Run:
         """The JSON object of `qlearn train`; empty while the run is not finished."""
         return self.folder.record.get("result", {})
 
-    def learner(self, best: bool = False) -> Any:
-        """The learner as it was saved last, or at its best evaluation."""
-        if best not in self._learners:
+    def learner(self, best: bool = False, limit: int | None = None) -> Any:
+        """The learner as it was saved last, or at its best evaluation.
+
+        With a `limit`, its environment ends no episode before so many steps for want of time.
+        """
+        if (best, limit) not in self._learners:
             record = self.folder.whole()
             place = self.path / "best" if best else self.path / "checkpoints" / "last"
             if not checkpoint.exists(place):
@@ -48,7 +54,7 @@ class Run:
             learner = registry.make_learner(
                 record["algo"],
                 record["engine"],
-                find(record["env"], record["env_options"]),
+                _unlimited(find(record["env"], record["env_options"]), limit),
                 registry.configure(record["algo"], record["config"]),
                 record["seed"],
             )
@@ -56,16 +62,34 @@ class Run:
                 learner.set_state(arrays)
             except (KeyError, ValueError) as error:
                 raise UserError(f"{place} does not fit its run.json: {error}") from None
-            self._learners[best] = learner
-        return self._learners[best]
+            self._learners[best, limit] = learner
+        return self._learners[best, limit]
 
     def evaluate(
-        self, episodes: int = 100, *, best: bool = False, seed: int = 0, max_steps: int = 10_000
+        self,
+        episodes: int = 100,
+        *,
+        best: bool = False,
+        seed: int = 0,
+        max_steps: int | None = None,
     ) -> Evaluation:
-        """Greedy episodes on games that the training has not seen."""
+        """Greedy episodes on games that the training has not seen.
+
+        With `max_steps` they may last that long, whatever time limit the environment has.
+        """
         if episodes < 1:
             raise UserError(f"episodes must be at least 1, not {episodes}")
-        return self.learner(best).evaluate(episodes, seed, max_steps)
+        if max_steps is not None and max_steps < 1:
+            raise UserError(f"max_steps must be at least 1, not {max_steps}")
+        cut_off = MOST_STEPS if max_steps is None else max_steps
+        return self.learner(best, max_steps).evaluate(episodes, seed, cut_off)
+
+
+def _unlimited(environment: Any, limit: int | None) -> Any:
+    """The environment with a later time limit; Gymnasium's own keep theirs."""
+    if limit is None or not environment.compiled or not 0 < environment.max_steps < limit:
+        return environment
+    return replace(environment, max_steps=limit)
 
 
 def load(name: str | Path) -> Run:
