@@ -5,8 +5,9 @@
 
 Solved: three greedy evaluations of 20 episodes in a row, each after at least 1,000 further training
 steps, each with a mean of at least 475. Ours trains with `--until 475`, and its time has its
-evaluations in it; the peers' does not. Everything runs on one thread, in processes of its own, in
-turn: every turn has one seed of each peer and some of ours, forwards, then backwards.
+evaluations in it; the peers' does not. Everything is asked to run on one thread (JAX takes a little
+more), in processes of its own, in turn: every turn has one seed of each peer and some of ours,
+forwards, then backwards.
 
 The whole process of ours is measured from outside, until it has ended and kept its run. A peer's is
 its imports, its compiling and its training until solved, as if it had known when to stop. The first

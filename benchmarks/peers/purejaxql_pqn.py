@@ -15,7 +15,9 @@ Its training is one compiled function, so evaluations cannot be cut out of its t
 
 An update does the same work whatever the data, so 2. takes what 1. would have taken without its
 tests; that 2. draws other random numbers changes its games and not its time. In the peer's favour:
-evaluations cost nothing, none is waited for, and building the function is not timed.
+evaluations cost nothing, and how many updates are needed is known beforehand. XLA is asked for one
+thread and yet keeps up to 1.5 cores busy (processor_share); held to one core by `taskset` it is no
+faster, and compiles for longer, so it is left what it takes.
 """
 
 from __future__ import annotations
