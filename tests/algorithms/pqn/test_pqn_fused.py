@@ -213,3 +213,12 @@ def test_what_an_environment_raises_comes_out(tmp_path, threads):
     assert not thread.is_alive(), "a thread waits for one that has given up"
     assert "burnt down" in str(caught[0])
     assert burning.env_steps <= 8 * 20000
+
+
+def test_a_learning_rate_that_destroys_the_network_is_one_clear_line():
+    environment = find("cartpole")
+    settings = {"lr": 1.0, "clip": 0.0, "optimiser": "adam", "reward_scale": 1e38, "steps": 100_000}
+    config = registry.configure("pqn", settings, environment, "fused")
+    learner = registry.make_learner("pqn", "fused", environment, config, 0)
+    with pytest.raises(UserError, match="lr is too large"):
+        learner.advance(100_000)

@@ -154,6 +154,11 @@ class FusedPqn:
             self._learn(steps, most)
             ended.append(self.log[: self.counts[fused.LOGGED]].copy())
             self.counts[fused.LOGGED] = 0
+            if not np.isfinite(self.net.params.sum()):
+                raise UserError(
+                    f"{self.environment.name}: the network's numbers are lost at step"
+                    f" {self.env_steps:,}: a reward was no number, or lr is too large"
+                )
         return np.concatenate(ended) if ended else np.zeros(0)
 
     @property
