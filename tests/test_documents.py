@@ -22,14 +22,13 @@ def blocks(document: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.S)
 
 
-def commands() -> list[str]:
+def commands(document: Path) -> list[str]:
     found = []
-    for document in DOCUMENTS:
-        for block in blocks(document, "bash"):
-            for line in block.splitlines():
-                line = line.split("  #")[0].strip()
-                if line and not line.startswith(SET_UP) and line not in found:
-                    found.append(line)
+    for block in blocks(document, "bash"):
+        for line in block.splitlines():
+            line = line.split("  #")[0].strip()
+            if line and not line.startswith(SET_UP) and line not in found:
+                found.append(line)
     return found
 
 
@@ -41,10 +40,10 @@ def scripts() -> list:
     ]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
     """A folder like a clone, with a map and a trained run."""
-    folder = tmp_path_factory.mktemp("home")
+    folder = tmp_path
     (folder / "examples").symlink_to(ROOT / "examples")
     (folder / "maze.txt").write_text(MAP)
     assert run("qlearn train grid", folder).returncode == 0
@@ -65,11 +64,12 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("command", commands())
-def test_command_in_a_document_works(command: str, home: Path) -> None:
-    done = run(command, home)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.stem)
+def test_the_commands_of_a_document_work_one_after_the_other(document: Path, home: Path) -> None:
+    for command in commands(document):
+        done = run(command, home)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        assert "Traceback" not in done.stderr, command
 
 
 @pytest.mark.parametrize("script", scripts())
@@ -81,7 +81,7 @@ def test_python_in_a_document_works(script: str, home: Path) -> None:
 
 
 def test_the_documents_show_something() -> None:
-    assert len(commands()) > 8
+    assert sum(len(commands(document)) for document in DOCUMENTS) > 20
     assert len(scripts()) > 3
 
 

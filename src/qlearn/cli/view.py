@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 AFTER_SECONDS = 1.0  # shorter trainings neither import rich nor show anything
 LEAST_SECONDS = 0.125  # between two pictures
-MOST_SHARE = 0.005  # of the time may go into pictures
+MOST_SHARE = 0.003  # of the time may go into pictures
 KEPT_RETURNS = 200
 LABEL, BAR, CURVE = 10, 24, 50  # characters
 
