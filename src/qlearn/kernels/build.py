@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from qlearn.errors import UserError, missing_extra
-from qlearn.kernels import cache, device, simd
-from qlearn.kernels.once import entries_only
+from qlearn.kernels import cache, device, once, simd
 from qlearn.kernels.text import PREAMBLE, ModuleText
 
 # Only entries are cached. A cached helper would be linked, not inlined, by the next kernel that
@@ -48,6 +47,7 @@ _FLAVOURS = {
     },
 }
 SIMD = "qlearn.kernels.simd_code"
+COMPILING = Path(once.__file__).read_text()  # how kernels are made decides their code too
 SIMD_FILE = Path(simd.__file__).with_name("simd_code.py")
 
 
@@ -97,7 +97,7 @@ class Kernels:
             return device.unfused()
         if self.flavour == "cpu":
             emitted = {entry.__name__ for entry in self.entries.values()}
-            return entries_only(self.text.names - emitted)
+            return once.entries_only(self.text.names - emitted)
         return nullcontext()
 
 
@@ -128,7 +128,7 @@ def build(
     rendered = text.render()
     # Named by what it says alone: environments that differ in numbers only share a kernel.
     vector_code = SIMD_FILE.read_text() if SIMD in rendered else ""
-    folder_name = f"{flavour}-{cache.key(rendered, vector_code, *_toolchain(flavour))}"
+    folder_name = f"{flavour}-{cache.key(rendered, vector_code, COMPILING, *_toolchain(flavour))}"
     home = cache.store(folder_name, {"kernel.py": rendered})
     module = _load(f"qlearn_kernel_{folder_name.replace('-', '_')}", home / "kernel.py")
     fresh = not any((home / "__pycache__").glob("*.nbi"))

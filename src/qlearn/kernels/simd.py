@@ -19,7 +19,7 @@ COLUMNS = 32  # of one call of `tile`
 def tile4(a, a0, ai, ak, b, b0, bk, s, s0, si, c, c0, ci, depth, width):
     """c[i, j] = s[i, j] + sum over k of a[i, k] * b[k, j], for 4 rows i, `width` <= COLUMNS.
 
-    a[i, k] stands at a[a0 + i * ai + k * ak]; rows of b, s and c are ?0 apart by bk, si, ci.
+    a[i, k] stands at a[a0 + i * ai + k * ak]; rows of b, s and c lie bk, si and ci apart.
     """
     _tile(4, a, a0, ai, ak, b, b0, bk, s, s0, si, c, c0, ci, depth, width)
 

@@ -1,8 +1,7 @@
 """The vector code behind `simd.py`, as LLVM's own instructions.
 
 Measured on an AMD EPYC with AVX-512 (one core, 32 x 64 x 64): 2.3 us, 114 GFLOP/s, which is all
-that the core has; `np.dot` (OpenBLAS through SciPy) takes 2.3 us as well, plain loops in Numba
-9 us. OpenBLAS gives other bits for other numbers of rows, and needs its threads held.
+that the core has; `np.dot` (OpenBLAS through SciPy) takes 2.3 us as well. OpenBLAS gives other bits for other numbers of rows, and needs its threads held.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from numba import types
 from numba.core import cgutils
 from numba.core.extending import intrinsic
 from numba.np import arrayobj
+
+from qlearn.kernels.simd import COLUMNS
 
 FLOAT, WHOLE, INT32 = ir.FloatType(), ir.IntType(64), ir.IntType(32)
 
@@ -36,7 +37,7 @@ LANES = _lanes()
 FUSED = _fused()
 VECTOR, MASK = ir.VectorType(FLOAT, LANES), ir.VectorType(ir.IntType(1), LANES)
 LONGS = ir.VectorType(WHOLE, LANES)
-VECTORS = max(1, 32 // LANES)  # in a tile's row: simd.COLUMNS
+VECTORS = COLUMNS // LANES  # in a tile's row
 
 
 class _Writer:

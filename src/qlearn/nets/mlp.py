@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from qlearn.kernels.marks import cold
-from qlearn.kernels.simd import row_dot, row_squares, row_sum, tile1, tile4
+from qlearn.kernels.simd import COLUMNS, row_dot, row_squares, row_sum, tile1, tile4
 from qlearn.nets.layout import (
     ABOVE,
+    ACTIVATIONS,
     BELOW,
     BIAS,
     GAIN,
@@ -53,8 +54,6 @@ class Net(NamedTuple):
 
 def net_of(architecture: Architecture, rows: int, params: np.ndarray) -> Net:
     """Buffers around these parameters, for batches of up to `rows` rows."""
-    from qlearn.nets.layout import ACTIVATIONS
-
     table, work = architecture.table(rows)
     return Net(
         layers=table,
@@ -70,8 +69,8 @@ def net_of(architecture: Architecture, rows: int, params: np.ndarray) -> Net:
 @cold
 def product(a, a0, ai, ak, b, b0, bk, s, s0, si, c, c0, ci, low, high, width, depth):
     """Rows low .. high-1 of c = s + a b, tile by tile; see `simd.tile4`."""
-    for j in range(0, width, 32):
-        columns = min(32, width - j)
+    for j in range(0, width, COLUMNS):
+        columns = min(COLUMNS, width - j)
         i = low
         while i + 4 <= high:
             tile4(

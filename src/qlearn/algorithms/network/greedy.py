@@ -13,7 +13,7 @@ from qlearn.algorithms.network import seeing
 from qlearn.envs import loop
 from qlearn.kernels.build import build
 from qlearn.nets import mlp
-from qlearn.nets.layout import OUT, Architecture
+from qlearn.nets.layout import OUT, OUTPUTS, Architecture
 
 TOGETHER = 128  # games played in step
 
@@ -21,7 +21,7 @@ TOGETHER = 128  # games played in step
 def best_action(net, i):
     """The best action of row i, ties to the lowest, its value, and how far the next is behind."""
     head = net.layers[len(net.layers) - 1]
-    actions = head[1]
+    actions = head[OUTPUTS]
     at = head[OUT] + i * actions
     best = 0
     highest = net.work[at]

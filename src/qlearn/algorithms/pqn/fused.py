@@ -159,7 +159,7 @@ def shuffle(order, stream):
 
 
 @cold
-def gather(net, plan, buffers, start, low, high):
+def gather(buffers, start, low, high):
     """Rows low .. high-1 of the minibatch that begins at `start`: inputs in place."""
     width = buffers.scale.shape[1]
     for row in range(low, high):
@@ -222,7 +222,7 @@ def update(net, moments, plan, buffers, start, low, high, lr, counts, member, me
     rows = plan.minibatch
     alone = members == 1
     mlp.turn(net, member, members)
-    gather(net, plan, buffers, start, low, high)
+    gather(buffers, start, low, high)
     mlp.forward(net, buffers.batch, 0, low, high)
     compare(net, plan, buffers, start, low, high)
     if not alone and not meet(buffers.barrier, 0, members):
