@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from qlearn import rng as random_streams
-from qlearn.algorithms.evaluation import Evaluation
 from qlearn.algorithms.network import seeing
 from qlearn.algorithms.network.greedy import Player, bindings
 from qlearn.algorithms.network.team import Team, barrier
 from qlearn.algorithms.pqn import fused
+from qlearn.algorithms.pqn.books import STAGES, Books
 from qlearn.algorithms.pqn.config import PqnConfig
 from qlearn.envs import loop
 from qlearn.envs.registry import batch
@@ -25,7 +24,6 @@ from qlearn.nets.layout import Architecture
 from qlearn.schedules import bounds, parse, value_at
 
 LOG_ROLLOUTS = 8  # how many rollouts' ended episodes the log has room for
-STAGES = ("act", "env", "learn")
 
 
 def plan_of(environment: Any, config: PqnConfig) -> fused.Plan:
@@ -95,7 +93,7 @@ def buffers_of(environment: Any, plan: fused.Plan) -> fused.Buffers:
     )
 
 
-class FusedPqn:
+class FusedPqn(Books):
     """What both ways of stepping share: buffers, counters, state, evaluation."""
 
     algo, engine, device = "pqn", "fused", "cpu"
@@ -112,6 +110,7 @@ class FusedPqn:
         self.net = mlp.net_of(self.architecture, rows, params)
         self.moments: Moments = moments_of(params, config.optimiser, config.clip)
         self.buffers = buffers_of(environment, self.plan)
+        self.scale, self.sums = self.buffers.scale, self.buffers.figures
         self.players = random_streams.streams(seed, config.envs, random_streams.PLAYER)
         self.stream = random_streams.streams(seed, 1, random_streams.LEARNER)[0]
         self.counts = np.zeros(6, np.int64)
@@ -128,23 +127,6 @@ class FusedPqn:
 
     def _learn(self, steps: int, episodes: int) -> None:
         raise NotImplementedError
-
-    @property
-    def env_steps(self) -> int:
-        return int(self.counts[fused.STEPS])
-
-    @property
-    def updates(self) -> int:
-        return int(self.counts[fused.UPDATES])
-
-    @property
-    def episodes(self) -> int:
-        return int(self.counts[fused.EPISODES])
-
-    @property
-    def finished(self) -> bool:
-        enough = self.config.episodes and self.episodes >= self.config.episodes
-        return bool(enough or self.env_steps >= self.config.steps)
 
     def advance(self, steps: int) -> np.ndarray:
         """Learns until at least `steps` steps are done, in whole rollouts; the returns that ended."""
@@ -163,50 +145,7 @@ class FusedPqn:
 
     @property
     def parameters(self) -> np.ndarray:
-        """What plays: the average of the newest parameters."""
         return self.moments.average
-
-    def evaluate(self, episodes: int, seed: int, most_steps: int) -> Evaluation:
-        """Greedy episodes, without exploration and without learning."""
-        return self.player.evaluate(self.parameters, self.buffers.scale, episodes, seed, most_steps)
-
-    def policy(self) -> Callable[[np.ndarray], int]:
-        """The greedy action for what is observed."""
-        self.player.net.params[:] = self.parameters
-        scale = self.buffers.scale
-
-        def act(observation: np.ndarray) -> int:
-            return int(self.player.actions(np.asarray(observation)[None], scale)[0])
-
-        return act
-
-    def stages(self) -> dict[str, tuple[float, int]]:
-        """Seconds and calls of acting, stepping and learning."""
-        rollouts = int(self.counts[fused.ROLLOUTS])
-        calls = {
-            "act": rollouts * self.config.rollout,
-            "env": rollouts * self.config.rollout,
-            "learn": self.updates,
-        }
-        return {name: (self.seconds[name], calls[name]) for name in STAGES}
-
-    def figures(self) -> dict[str, Any]:
-        """What goes into the metrics beside the returns; means since it was last asked."""
-        sums = self.buffers.figures
-        learned, acted = max(1.0, sums[fused.LEARNED]), max(1.0, sums[fused.ACTED])
-        rows = learned * self.config.minibatch
-        said = {
-            "epsilon": value_at(self.plan.epsilon, self.env_steps, self.episodes),
-            "lr": value_at(self.plan.lr, self.env_steps, self.episodes),
-            "loss": sums[fused.LOSS] / rows,
-            "td_error": sums[fused.ERROR] / rows,
-            "gradient_norm": sums[fused.NORM] / learned,
-            "action_gap": sums[fused.GAP] / acted,
-            "value": sums[fused.VALUE] / acted,
-            "terminal_share": sums[fused.TERMINAL] / acted,
-        }
-        sums[:] = 0.0
-        return {name: float(value) for name, value in said.items()}
 
     def _named(self) -> dict[str, np.ndarray]:
         return {

@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -23,10 +23,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qlearn import rng as random_streams
-from qlearn.algorithms.evaluation import Evaluation
 from qlearn.algorithms.network.greedy import Player
 from qlearn.algorithms.network.seeing import LEAST_SPREAD, first_scale
+from qlearn.algorithms.pqn.books import Books
 from qlearn.algorithms.pqn.config import PqnConfig
+from qlearn.algorithms.pqn.fused import (
+    ACTED,
+    EPISODES,
+    ERROR,
+    GAP,
+    LEARNED,
+    LOSS,
+    NORM,
+    ROLLOUTS,
+    SEEN,
+    STEPS,
+    TERMINAL,
+    UPDATES,
+    VALUE,
+    shuffle,
+)
 from qlearn.algorithms.pqn.learner import architecture_of, initial_parameters, plan_of
 from qlearn.envs.registry import batch
 from qlearn.errors import missing_extra
@@ -40,11 +56,6 @@ try:
     from torch import nn
 except ImportError:
     raise missing_extra("torch", "torch") from None
-
-# Places in `counts`, and in `figures`: sums since they were last read.
-STEPS, UPDATES, EPISODES, SEEN, ROLLOUTS = 0, 1, 2, 4, 5
-LOSS, ERROR, GAP, VALUE, TERMINAL, NORM, LEARNED, ACTED = 0, 1, 2, 3, 4, 5, 6, 7
-
 
 # ---------------------------------------------------------------------------- the network
 
@@ -90,13 +101,6 @@ def explore(actions, players, epsilons, choices):
             actions[i] = integers(players[i], choices)
 
 
-def shuffle(order, stream):
-    """Fisher and Yates."""
-    for i in range(len(order) - 1, 0, -1):
-        j = integers(stream, i + 1)
-        order[i], order[j] = order[j], order[i]
-
-
 # ----------------------------------------------------------------------------- the learner
 
 
@@ -135,7 +139,7 @@ def empty_rollout(steps: int, envs: int, width: int) -> Rollout:
     )
 
 
-class TorchPqn:
+class TorchPqn(Books):
     """PQN, step by step from Python."""
 
     algo, engine, device = "pqn", "torch", "cpu"
@@ -169,7 +173,7 @@ class TorchPqn:
         self.sums = np.zeros(8)
         self.seconds = {"act": 0.0, "env": 0.0, "learn": 0.0}
 
-        self.kernels = build("chances of pqn", (explore, shuffle), {})
+        self.kernels = build("chances of pqn", (explore, shuffle), {})  # shuffle: Fisher and Yates
         self.kernels.prepare("explore", self.rollout.actions[0], self.players, self.epsilons(), 2)
         self.kernels.prepare("shuffle", self.order, self.stream)
         self.player = Player(environment, self.architecture)  # greedy episodes, compiled
@@ -349,65 +353,8 @@ class TorchPqn:
         self.scale[1] = 1.0 / np.where(spread > LEAST_SPREAD, spread, 1.0)
 
     @property
-    def env_steps(self) -> int:
-        return int(self.counts[STEPS])
-
-    @property
-    def updates(self) -> int:
-        return int(self.counts[UPDATES])
-
-    @property
-    def episodes(self) -> int:
-        return int(self.counts[EPISODES])
-
-    @property
-    def finished(self) -> bool:
-        enough = self.config.episodes and self.episodes >= self.config.episodes
-        return bool(enough or self.env_steps >= self.config.steps)
-
-    def stages(self) -> dict[str, tuple[float, int]]:
-        """Seconds and calls of acting, stepping and learning."""
-        played = int(self.counts[ROLLOUTS]) * self.config.rollout
-        calls = {"act": played, "env": played, "learn": self.updates}
-        return {name: (self.seconds[name], calls[name]) for name in calls}
-
-    def figures(self) -> dict[str, Any]:
-        """What goes into the metrics beside the returns; means since it was last asked."""
-        sums = self.sums
-        updates, acted = max(1.0, sums[LEARNED]), max(1.0, sums[ACTED])
-        learned = updates * self.config.minibatch
-        said = {
-            "epsilon": value_at(self.plan.epsilon, self.env_steps, self.episodes),
-            "lr": value_at(self.plan.lr, self.env_steps, self.episodes),
-            "loss": sums[LOSS] / learned,
-            "td_error": sums[ERROR] / learned,
-            "gradient_norm": sums[NORM] / updates,
-            "action_gap": sums[GAP] / acted,
-            "value": sums[VALUE] / acted,
-            "terminal_share": sums[TERMINAL] / acted,
-        }
-        sums[:] = 0.0
-        return {name: float(value) for name, value in said.items()}
-
-    # ----------------------------------------------------------------- playing
-
-    @property
     def parameters(self) -> np.ndarray:
-        """What plays: the average of the newest parameters."""
         return self._flat(self.average.parameters())
-
-    def evaluate(self, episodes: int, seed: int, most_steps: int) -> Evaluation:
-        """Greedy episodes, without exploration and without learning."""
-        return self.player.evaluate(self.parameters, self.scale, episodes, seed, most_steps)
-
-    def policy(self) -> Callable[[np.ndarray], int]:
-        """The greedy action for what is observed."""
-        self.player.net.params[:] = self.parameters
-
-        def act(observation: np.ndarray) -> int:
-            return int(self.player.actions(np.asarray(observation)[None], self.scale)[0])
-
-        return act
 
     # ------------------------------------------------------------- checkpoints
 
