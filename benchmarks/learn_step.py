@@ -26,6 +26,8 @@ sys.path.insert(0, str(PEERS))
 from environments import ONE_THREAD, python, versions  # noqa: E402
 
 os.environ.update(ONE_THREAD)  # before NumPy and torch look
+if hasattr(os, "sched_setaffinity"):  # JAX takes every core it sees, whatever its flags say
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 import numpy as np  # noqa: E402
 from _learn_problem import (  # noqa: E402

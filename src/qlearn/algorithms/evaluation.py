@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ class Evaluation:
     scores: np.ndarray
     lengths: np.ndarray
     cut_off: int = 0
+    more: dict[str, float] = field(default_factory=dict)  # what the environment adds
 
     @property
     def mean(self) -> float:
@@ -30,6 +31,7 @@ class Evaluation:
             "max": float(np.max(self.scores)),
             "mean_length": float(np.mean(self.lengths)),
             "cut_off": self.cut_off,
+            **self.more,
         }
 
 
@@ -37,3 +39,13 @@ def from_episodes(
     scores: Sequence[float] | np.ndarray, lengths: Sequence[int] | np.ndarray, cut_off: int = 0
 ) -> Evaluation:
     return Evaluation(np.asarray(scores, np.float64), np.asarray(lengths, np.int64), cut_off)
+
+
+def from_copies(
+    environment: Any, copies: np.ndarray, cut: np.ndarray, sums: np.ndarray
+) -> Evaluation:
+    """One episode of every copy; `cut` says which were cut off before they had ended."""
+    scores = np.where(cut, copies["plain_return"], copies["last_score"])
+    lengths = np.where(cut, copies["elapsed"], copies["last_length"])
+    more = environment.more_of(scores, int(lengths.sum()), sums)
+    return Evaluation(scores, lengths, int(cut.sum()), more)

@@ -41,5 +41,9 @@ def show(report: dict[str, Any], console: Console) -> None:
         f" max {report['max']:.6g}) over {report['episodes']} episodes of"
         f" {report['mean_length']:.6g} steps"
     )
+    known = {"run", "episodes", "mean", "std", "min", "max", "mean_length", "cut_off"}
+    more = [f"{name} {value:.4g}" for name, value in report.items() if name not in known]
+    if more:
+        console.out(", ".join(more))
     if report["cut_off"]:
         console.out(f"{report['cut_off']} episodes did not end by themselves and were cut off")

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from qlearn.cli import options
+from qlearn.cli import BEGUN, options
 from qlearn.cli.console import Console
 from qlearn.cli.durations import duration
 from qlearn.errors import UserError
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     if arguments.resume and arguments.env:
         raise UserError("either an environment or --resume RUN, not both")
     _take_from_settings(arguments)
-    options.refuse(arguments.settings, ("env", "resume", "watchers", "say", "count"))
+    options.refuse(arguments.settings, ("env", "resume", "watchers", "say", "started", "count"))
     how: dict[str, Any] = {
         "algo": arguments.algo,
         "engine": arguments.engine,
@@ -77,7 +77,8 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
                 raise UserError("--resume goes on with one run, without --seeds")
             return train_seeds(arguments.env, arguments.seeds, **how)
         watchers = for_console(console)
-        return train(arguments.env, resume=arguments.resume, watchers=watchers, **how).report
+        how |= {"resume": arguments.resume, "watchers": watchers, "started": BEGUN}
+        return train(arguments.env, **how).report
     except Interrupted as stopped:
         console.error(str(stopped))
         sys.exit(130)

@@ -35,6 +35,10 @@ def score(state, world):
     raise NotImplementedError
 
 
+def measure(state, sums, world):
+    """Adds to `sums` what evaluations report as a mean over all steps."""
+
+
 def final_score(copy, world):
     """What the episode is worth to a person; a replaced reward never enters it."""
     return copy.plain_return

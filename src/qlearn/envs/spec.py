@@ -26,6 +26,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "observe": ("state", "obs"),
     "truncated": ("state",),
     "score": ("state",),
+    "measure": ("state", "sums"),
 }
 REQUIRED = ("reset", "step", "observe")
 
@@ -56,6 +57,8 @@ class Environment:
     between: tuple[tuple[float, float], ...] = ()  # bounds of each number seen, where known
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # its own, by algorithm
     state_number: str = ""  # the field of `state` that alone is the state, and what is observed
+    measures: tuple[str, ...] = ()  # names of what `measure` adds up, as evaluations report them
+    figures: Callable | None = None  # (scores, world) -> more that evaluations report
     through: tuple[Callable, Callable] | None = None  # (its inner placeholder, an outer observe)
 
     @property
@@ -101,6 +104,13 @@ class Environment:
             meaning[loop.learning_reward] = self.reward
             meaning[loop.advance] = loop.advance_rewarded
         return meaning
+
+    def more_of(self, scores: np.ndarray, steps: int, sums: np.ndarray) -> dict[str, float]:
+        """What evaluations of this environment report beside scores and lengths."""
+        means = {
+            name: float(total) / steps for name, total in zip(self.measures, sums, strict=True)
+        }
+        return means | (self.figures(scores, self.world()) if self.figures else {})
 
     def picture(self, state: Any, world: Any) -> str:
         """A position as text; `draw` may leave `world` out like any other function."""
@@ -159,7 +169,7 @@ def from_class(
         key: getattr(cls, key)
         for key in ("actions", "observation", "max_steps", "state", "world", "low", "high", "bounds",
                     "discount", "notes", "action_names",
-                    "settings")
+                    "settings", "measures")
         if hasattr(cls, key)
     }  # fmt: skip
     if hasattr(cls, "configure"):
@@ -194,6 +204,8 @@ def from_class(
         target=target or name,
         between=bounds_of(declared, where),
         settings=dict(declared.get("settings", {})),
+        measures=_measures(declared, cls, where),
+        figures=getattr(cls, "figures", None),
         state_number=getattr(cls, "state_number", ""),
     )
     return spec
@@ -347,6 +359,15 @@ def _functions(cls: type, where: str) -> dict[str, Callable]:
     return found
 
 
+def _measures(declared: Mapping[str, Any], cls: type, where: str) -> tuple[str, ...]:
+    names = tuple(declared.get("measures", ()))
+    if bool(names) != hasattr(cls, "measure"):
+        raise UserError(f"{where}`measures` names what `def measure(state, sums)` adds up: both")
+    if any(not isinstance(name, str) or not name for name in names):
+        raise UserError(f"{where}`measures` must be names, not {names!r}")
+    return names
+
+
 def check_reward(function: Any, where: str) -> None:
     """A learning reward is a plain function of what is seen before and after the step."""
     takes = "(before, action, after, reward, terminated)"
@@ -393,6 +414,10 @@ def _score(state):
     raise NotImplementedError
 
 
+def _measure(state, sums):
+    raise NotImplementedError
+
+
 def reset_without_world(state, rng, world):
     _reset(state, rng)
 
@@ -413,10 +438,15 @@ def score_without_world(state, world):
     return _score(state)
 
 
+def measure_without_world(state, sums, world):
+    _measure(state, sums)
+
+
 _ADAPTORS: dict[str, tuple[Any, Any, Any]] = {
     "reset": (loop.reset, reset_without_world, _reset),
     "step": (loop.step, step_without_world, _step),
     "observe": (loop.observe, observe_without_world, _observe),
     "truncated": (loop.given_up, truncated_without_world, _truncated),
     "score": (loop.score, score_without_world, _score),
+    "measure": (loop.measure, measure_without_world, _measure),
 }

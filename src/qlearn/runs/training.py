@@ -58,13 +58,16 @@ def train(
     resume: str | Path | None = None,
     watchers: Sequence[Watcher] = (),
     say: Callable[[str], None] | None = None,
+    started: float | None = None,
     **settings: Any,
 ) -> Run:
     """Trains on an environment (see CONTRACT: ENV) and gives the finished run.
 
     Further settings are those of `--set`: `lr=0.1`, `epsilon="1->0.05@0.3"`, and environment
-    options as `env_size=8` or `**{"env.size": 8}`.
+    options as `env_size=8` or `**{"env.size": 8}`. `started` is when, by `time.perf_counter()`,
+    what total_seconds counts began: a command's process, or else this call.
     """
+    started = time.perf_counter() if started is None else started
     say = say or (lambda _: None)
     _check(device, steps, episodes, threads)
     asked = Asked(
@@ -75,7 +78,7 @@ def train(
         for key, amount in own.items():
             if amount is not None:
                 raise UserError(_keeps(key))
-        return _resume(find_run(resume), asked)
+        return _resume(find_run(resume), asked, started)
     if env is None:
         raise UserError("which environment? qlearn train cartpole; qlearn envs lists them")
     seed = 0 if seed is None else seed
@@ -94,7 +97,6 @@ def train(
     _offer(settings, algo, {"device": device, "threads": threads, "init": init})
     config = registry.configure(algo, settings, environment, engine)
     all_watchers = _watchers(asked)
-    started = time.perf_counter()
     if seconds is not None:
         config = _budget_of(seconds, algo, engine, environment, config, seed, say)
     learner = registry.make_learner(algo, engine, environment, config, seed)
@@ -120,7 +122,7 @@ def train(
     return Training(folder, learner, started, all_watchers, say).run()
 
 
-def _resume(folder: RunFolder, asked: Asked) -> Run:
+def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     """Goes on where the run stopped; from its start where it never came to a checkpoint."""
     record, say = folder.whole(), asked.say
     for key in ("algo", "engine", "seed"):
@@ -136,7 +138,6 @@ def _resume(folder: RunFolder, asked: Asked) -> Run:
     _offer(config, record["algo"], {"threads": asked.threads})
     asked = replace(asked, tensorboard=asked.tensorboard or record.get("tensorboard", False))
     watchers = _watchers(asked)
-    started = time.perf_counter()
     environment = find(record["env"], record["env_options"])
     settings = registry.configure(record["algo"], config)
     learner = registry.make_learner(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qlearn import rng as random_streams
-from qlearn.algorithms.evaluation import Evaluation, from_episodes
+from qlearn.algorithms.evaluation import Evaluation, from_copies
 from qlearn.algorithms.network import seeing
 from qlearn.envs import loop
 from qlearn.kernels.build import build
@@ -25,7 +25,7 @@ def best_action(net, i):
     at = head[OUT] + i * actions
     best = 0
     highest = net.work[at]
-    second = np.float32(-np.inf)
+    second = highest if actions == 1 else np.float32(-np.inf)
     for a in range(1, actions):
         value = net.work[at + a]
         if value > highest:
@@ -36,7 +36,7 @@ def best_action(net, i):
     return best, highest, highest - second
 
 
-def play(net, scale, inputs, copies, seen, finals, order, cut, most_steps, max_steps, world):
+def play(net, scale, inputs, copies, seen, finals, order, cut, sums, most_steps, max_steps, world):
     """One greedy episode of every copy, cut off after `most_steps`."""
     width = scale.shape[1]
     playing = copies.shape[0]
@@ -50,6 +50,7 @@ def play(net, scale, inputs, copies, seen, finals, order, cut, most_steps, max_s
         left = 0
         for row in range(playing):
             i = order[row]
+            loop.measure(copies[i].state, sums, world)
             loop.advance(copies[i], best_action(net, row)[0], seen[i], finals[i], max_steps, world)
             if copies[i].episodes == 0:
                 order[left] = i
@@ -95,7 +96,10 @@ class Player:
         if environment.compiled:
             self.world = environment.world(self.kernels.module.World)
             scale = seeing.first_scale(environment)
-            self.kernels.prepare("play", *self._arguments(scale, self._copies(0, 0, 0), 0))
+            nothing = np.zeros(0, np.bool_), np.zeros(0)
+            self.kernels.prepare(
+                "play", *self._arguments(scale, self._copies(0, 0, 0), 0, *nothing)
+            )
         else:
             rows = np.zeros((1, *environment.observation_shape), environment.observation_dtype)
             scale = seeing.first_scale(environment)
@@ -112,30 +116,33 @@ class Player:
         if not self.environment.compiled:
             return self._evaluate_foreign(scale, episodes, seed, most_steps)
         played, cuts = [], []
+        sums = np.zeros(len(self.environment.measures))
         for first in range(0, episodes, TOGETHER):
             copies = self._copies(min(TOGETHER, episodes - first), seed, first)
-            arguments = self._arguments(scale, copies, most_steps)
-            self.kernels.play(*arguments)
+            cut = np.zeros(len(copies), np.bool_)
+            self.kernels.play(*self._arguments(scale, copies, most_steps, cut, sums))
             played.append(copies)
-            cuts.append(arguments[7])
-        copies, cut = np.concatenate(played), np.concatenate(cuts)
-        return from_episodes(
-            np.where(cut, copies["plain_return"], copies["last_score"]),
-            np.where(cut, copies["elapsed"], copies["last_length"]),
-            int(cut.sum()),
-        )
+            cuts.append(cut)
+        return from_copies(self.environment, np.concatenate(played), np.concatenate(cuts), sums)
 
     def _copies(self, episodes: int, seed: int, first: int) -> np.ndarray:
         copies = np.zeros(episodes, self.environment.copy_dtype)
         copies["rng"] = random_streams.streams(seed, episodes, random_streams.EVALUATION, first)
         return copies
 
-    def _arguments(self, scale: np.ndarray, copies: np.ndarray, most_steps: int) -> tuple:
+    def _arguments(
+        self,
+        scale: np.ndarray,
+        copies: np.ndarray,
+        most_steps: int,
+        cut: np.ndarray,
+        sums: np.ndarray,
+    ) -> tuple:
         environment, n = self.environment, len(copies)
         seen = np.zeros((n, *environment.observation_shape), environment.observation_dtype)
         return (
             self.net, scale, self.inputs, copies, seen, seen.copy(), np.zeros(n, np.int64),
-            np.zeros(n, np.bool_), most_steps, environment.max_steps, self.world,
+            cut, sums, most_steps, environment.max_steps, self.world,
         )  # fmt: skip
 
     def _evaluate_foreign(

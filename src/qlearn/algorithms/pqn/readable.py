@@ -224,7 +224,7 @@ class TorchPqn(Books):
         values = self.values_of(self.rollout.inputs[k])
         ranked = np.sort(values, axis=1)
         self.rollout.values[k] = ranked[:, -1]
-        self.rollout.gaps[k] = ranked[:, -1] - ranked[:, -2] if values.shape[1] > 1 else np.inf
+        self.rollout.gaps[k] = ranked[:, -1] - ranked[:, -min(2, values.shape[1])]
         return values
 
     def epsilons(self) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qlearn import rng as random_streams
-from qlearn.algorithms.evaluation import Evaluation, from_episodes
+from qlearn.algorithms.evaluation import Evaluation, from_copies
 from qlearn.algorithms.foreign import play_out
 from qlearn.envs import loop
 from qlearn.kernels.build import build
@@ -20,20 +20,23 @@ def policy_of(values: np.ndarray) -> Callable[[np.ndarray], int]:
     return lambda observation: int(best[int(observation[0])])
 
 
-def play(copy, observation, final_observation, best, most_steps, max_steps, world):
+def play(copy, observation, final_observation, best, sums, most_steps, max_steps, world):
     """One greedy episode, cut off after `most_steps`; whether it was."""
     loop.begin(copy, observation, world)
     while copy.episodes == 0 and copy.elapsed < most_steps:
+        loop.measure(copy.state, sums, world)
         loop.advance(
             copy, best[int(observation[0])], observation, final_observation, max_steps, world
         )
     return copy.episodes == 0
 
 
-def play_all(copies, observations, finals, cut, best, most_steps, max_steps, world):
+def play_all(copies, observations, finals, cut, best, sums, most_steps, max_steps, world):
     """One greedy episode of every copy."""
     for i in range(copies.shape[0]):
-        cut[i] = play(copies[i], observations[i], finals[i], best, most_steps, max_steps, world)
+        cut[i] = play(
+            copies[i], observations[i], finals[i], best, sums, most_steps, max_steps, world
+        )
 
 
 class Evaluator:
@@ -51,7 +54,9 @@ class Evaluator:
             )
             self.world = environment.world(self.kernels.module.World)
             best = np.zeros(1, np.int64)
-            self.kernels.prepare("play_all", *self._arguments(self._copies(0, 0), best, 0))
+            nothing = np.zeros(0, np.bool_), np.zeros(0)
+            arguments = self._arguments(self._copies(0, 0), best, 0, *nothing)
+            self.kernels.prepare("play_all", *arguments)
             self.compile_seconds = self.kernels.compile_seconds
 
     def __call__(self, values: np.ndarray, episodes: int, seed: int, most_steps: int) -> Evaluation:
@@ -66,23 +71,25 @@ class Evaluator:
                 most_steps,
             )
         copies = self._copies(episodes, seed)
-        arguments = self._arguments(copies, best, most_steps)
-        self.kernels.play_all(*arguments)
-        cut = arguments[3]
-        return from_episodes(
-            np.where(cut, copies["plain_return"], copies["last_score"]),
-            np.where(cut, copies["elapsed"], copies["last_length"]),
-            int(cut.sum()),
-        )
+        cut, sums = np.zeros(episodes, np.bool_), np.zeros(len(self.environment.measures))
+        self.kernels.play_all(*self._arguments(copies, best, most_steps, cut, sums))
+        return from_copies(self.environment, copies, cut, sums)
 
     def _copies(self, episodes: int, seed: int) -> np.ndarray:
         copies = np.zeros(episodes, self.environment.copy_dtype)
         copies["rng"] = random_streams.streams(seed, episodes, random_streams.EVALUATION)
         return copies
 
-    def _arguments(self, copies: np.ndarray, best: np.ndarray, most_steps: int) -> tuple:
+    def _arguments(
+        self,
+        copies: np.ndarray,
+        best: np.ndarray,
+        most_steps: int,
+        cut: np.ndarray,
+        sums: np.ndarray,
+    ) -> tuple:
         seen = np.zeros((len(copies), 1), np.int64)
         return (
-            copies, seen, seen.copy(), np.zeros(len(copies), np.bool_), best, most_steps,
-            self.environment.max_steps, self.world,
+            copies, seen, seen.copy(), cut, best, sums, most_steps, self.environment.max_steps,
+            self.world,
         )  # fmt: skip

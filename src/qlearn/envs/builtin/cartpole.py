@@ -49,6 +49,7 @@ class CartPole:
             "until_every": 2048,
         }
     }  # fmt: skip
+    measures = ("mean_abs_angle", "mean_abs_position")
     options = {
         "max_steps": 500,
         "shape_angle": 0.0,
@@ -109,6 +110,11 @@ class CartPole:
     @staticmethod
     def score(state):
         return float(state.steps)
+
+    @staticmethod
+    def measure(state, sums):
+        sums[0] += abs(state.angle)
+        sums[1] += abs(state.position)
 
     @staticmethod
     def draw(state, world):

@@ -295,6 +295,15 @@ class Snake:
         return float(state.length - world.start_length)
 
     @staticmethod
+    def figures(scores, world):
+        full = world.size * world.size - world.start_length
+        return {
+            "mean_score": float(scores.mean()),
+            "max_score": float(scores.max()),
+            "filled_share": float((scores == full).mean()),
+        }
+
+    @staticmethod
     def draw(state, world):
         size = world.size
         board = [["."] * size for _ in range(size)]

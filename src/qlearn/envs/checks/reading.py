@@ -25,6 +25,7 @@ ROLES = {
     "observe": ("state", "obs", "world"),
     "truncated": ("state", "world"),
     "score": ("state", "world"),
+    "measure": ("state", "sums", "world"),
     "reward": ("before", "action", "after", "reward", "terminated"),
 }
 
