@@ -43,6 +43,15 @@ ALGORITHMS = {
         default_engine="fused",
         interpreting=("fused", "torch"),
     ),
+    "dqn": Algorithm(
+        config="qlearn.algorithms.dqn.config:DqnConfig",
+        engines={
+            "fused": "qlearn.algorithms.dqn.learner:fused_learner",
+            "torch": "qlearn.algorithms.dqn.readable:TorchDqn",
+        },
+        default_engine="fused",
+        interpreting=("fused", "torch"),
+    ),
 }
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from qlearn.errors import UserError, missing_extra
 from qlearn.kernels import cache, device, once, simd
+from qlearn.kernels.numba_import import import_numba
 from qlearn.kernels.text import PREAMBLE, ModuleText
 
 # Only entries are cached. A cached helper would be linked, not inlined, by the next kernel that
@@ -244,7 +245,7 @@ def _kind(text: str) -> str:
 
 def _require(flavour: str) -> None:
     try:
-        importlib.import_module("numba")
+        import_numba()
         if flavour == "cuda":  # not the one that older Numba itself has
             importlib.import_module("numba_cuda")
             importlib.import_module("numba.cuda")

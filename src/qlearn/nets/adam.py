@@ -48,7 +48,7 @@ def squares(net, moments, member, members):
     low, high = share(len(moments.partial), member, members, 1)
     for block in range(low, high):
         start = block * BLOCK
-        size = min(BLOCK, len(net.grads) - start)
+        size = min(BLOCK, len(moments.first) - start)
         moments.partial[block] = row_dot(net.grads, start, net.grads, start, size)
 
 
@@ -85,7 +85,7 @@ def adam(net, moments, lr, update, keep, member, members):
                 (length - 4.0) * (length - 2.0) * longest
                 / ((longest - 4.0) * (longest - 2.0) * length)
             )  # fmt: skip
-    low, high = share(len(net.params), member, members, BLOCK)
+    low, high = share(len(moments.first), member, members, BLOCK)
     stretch(
         net.params[low:high], net.grads[low:high], moments.first[low:high],
         moments.second[low:high], moments.average[low:high], np.float32(scale),

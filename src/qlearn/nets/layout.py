@@ -16,20 +16,37 @@ RELU, SELU, TANH = 0, 1, 2
 
 # Columns of the layer table that the compiled text reads. Parameters first, then places in the
 # workspace: for each row of a batch its outputs, its normalised sums (HAT) and their scale, and
-# the gradients above and below the normalisation.
-(INPUTS, OUTPUTS, WEIGHTS, BIAS, GAIN, SHIFT, TURNED, OUT, HAT, SCALE, ABOVE, BELOW) = range(12)
+# the gradients above and below the normalisation. STREAMS: where a dueling head's parameters begin.
+(INPUTS, OUTPUTS, WEIGHTS, BIAS, GAIN, SHIFT, TURNED, OUT, HAT, SCALE, ABOVE, BELOW, STREAMS) = (
+    range(13)
+)
 LARGEST_NETWORK = 1 << 28
+HEADS = ("head.weight", "value.weight", "advantage.weight")
+
+
+def widths_of(hidden: str) -> tuple[int, ...]:
+    """The widths of hidden layers as settings write them: 64x64; nothing for none."""
+    try:
+        return tuple(int(word) for word in str(hidden).split("x")) if hidden else ()
+    except ValueError:
+        raise UserError(f"hidden is widths such as 64x64, not {hidden!r}") from None
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A multilayer perceptron: dense, LayerNorm, activation, ... and a dense head."""
+    """A multilayer perceptron: dense, LayerNorm, activation, ... and a dense head.
+
+    A dueling head (Wang et al., 2016) is two streams: the state's value from the first half of the
+    last hidden layer, each action's advantage over their mean from the second. Together they are
+    linear, an ordinary head that is composed of them after every step.
+    """
 
     inputs: int
     hidden: tuple[int, ...]
     outputs: int
     activation: str = "relu"
     layer_norm: bool = True
+    dueling: bool = False
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
@@ -38,6 +55,8 @@ class Architecture:
             )
         if min((self.inputs, *self.hidden, self.outputs)) < 1:
             raise UserError("every layer of a network needs at least 1 unit")
+        if self.dueling and (not self.hidden or self.hidden[-1] % 2):
+            raise UserError("a dueling head halves the last hidden layer: its width must be even")
         if self.parameters > LARGEST_NETWORK:
             raise UserError(
                 f"a network of {self.parameters:,} parameters is beyond the fused engine's"
@@ -52,6 +71,12 @@ class Architecture:
     def parameters(self) -> int:
         return sum(int(np.prod(shape)) for _, shape in self.shapes())
 
+    @property
+    def room(self) -> int:
+        """Numbers in the flat buffer: the parameters, and what a dueling head is composed to."""
+        head = (self.hidden[-1] + 1) * self.outputs if self.dueling else 0
+        return self.parameters + head
+
     def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Every tensor by its name, in the order of the flat buffer.
 
@@ -61,6 +86,12 @@ class Architecture:
         widths = self.widths
         for k, (inputs, outputs) in enumerate(pairwise(widths)):
             head = k == len(self.hidden)
+            if head and self.dueling:
+                yield "value.weight", (1, inputs // 2)
+                yield "value.bias", (1,)
+                yield "advantage.weight", (outputs, inputs // 2)
+                yield "advantage.bias", (outputs,)
+                return
             name = "head" if head else f"layer{k + 1}"
             yield f"{name}.weight", (outputs, inputs) if head else (inputs, outputs)
             yield f"{name}.bias", (outputs,)
@@ -87,7 +118,7 @@ class Architecture:
         for name, tensor in self.views(flat).items():
             if name.endswith(".gain"):
                 tensor[:] = 1.0
-            elif name == "head.weight":
+            elif name in HEADS:
                 tensor[:] = generator.standard_normal(tensor.shape) / np.sqrt(tensor.shape[1]) * 0.1
             elif name.endswith(".weight"):
                 spread = np.sqrt((2.0 if self.activation == "relu" else 1.0) / tensor.shape[0])
@@ -97,11 +128,14 @@ class Architecture:
     def table(self, rows: int) -> tuple[np.ndarray, int]:
         """The layer table for batches of up to `rows` rows, and the size of the workspace."""
         widths = self.widths
-        table = np.zeros((len(widths) - 1, 12), np.int64)
+        table = np.zeros((len(widths) - 1, 13), np.int64)
         parameter = work = 0
         for k, layer in enumerate(table):
             inputs, outputs = widths[k], widths[k + 1]
             layer[INPUTS], layer[OUTPUTS] = inputs, outputs
+            layer[STREAMS] = parameter
+            if self.dueling and k == len(self.hidden):
+                parameter = self.parameters
             sizes = {WEIGHTS: inputs * outputs, BIAS: outputs}
             if self.layer_norm and k < len(self.hidden):
                 sizes |= {GAIN: outputs, SHIFT: outputs}

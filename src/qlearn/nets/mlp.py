@@ -28,6 +28,7 @@ from qlearn.nets.layout import (
     SCALE,
     SELU,
     SHIFT,
+    STREAMS,
     TURNED,
     WEIGHTS,
     Architecture,
@@ -55,7 +56,9 @@ class Net(NamedTuple):
 def net_of(architecture: Architecture, rows: int, params: np.ndarray) -> Net:
     """Buffers around these parameters, for batches of up to `rows` rows."""
     table, work = architecture.table(rows)
-    return Net(
+    if architecture.room > params.size:
+        params = np.concatenate([params, np.zeros(architecture.room - params.size, np.float32)])
+    net = Net(
         layers=table,
         params=params,
         grads=np.zeros_like(params),
@@ -64,6 +67,8 @@ def net_of(architecture: Architecture, rows: int, params: np.ndarray) -> Net:
         activation=ACTIVATIONS.index(architecture.activation),
         layer_norm=int(architecture.layer_norm),
     )
+    compose(net)
+    return net
 
 
 @cold
@@ -150,6 +155,63 @@ def forward(net, x, x0, low, high):
             net.work[head[OUT] + i * outputs + o] = net.params[head[BIAS] + o] + row_dot(
                 source, at + i * inputs, net.params, head[WEIGHTS] + o * inputs, inputs
             )
+
+
+@cold
+def compose(net):
+    """The head that a dueling head's two streams come to; any other is what it is."""
+    head = net.layers[len(net.layers) - 1]
+    if head[STREAMS] == head[WEIGHTS]:
+        return
+    actions, n = head[OUTPUTS], head[INPUTS]
+    half = n // 2
+    value = head[STREAMS]
+    advantage = value + half + 1
+    bias = advantage + actions * half
+    share = ONE / np.float32(actions)
+    for j in range(half + 1):
+        at, step = (advantage + j, half) if j < half else (bias, 1)
+        mean = np.float32(0.0)
+        for a in range(actions):
+            mean += net.params[at + a * step]
+        mean *= share
+        for a in range(actions):
+            own = net.params[at + a * step] - mean
+            if j < half:
+                net.params[head[WEIGHTS] + a * n + j] = net.params[value + j]
+                net.params[head[WEIGHTS] + a * n + half + j] = own
+            else:
+                net.params[head[BIAS] + a] = net.params[value + half] + own
+
+
+@cold
+def decompose(net):
+    """From the gradient of such a head to those of its two streams."""
+    head = net.layers[len(net.layers) - 1]
+    if head[STREAMS] == head[WEIGHTS]:
+        return
+    actions, n = head[OUTPUTS], head[INPUTS]
+    half = n // 2
+    value = head[STREAMS]
+    advantage = value + half + 1
+    bias = advantage + actions * half
+    share = ONE / np.float32(actions)
+    for j in range(half + 1):
+        common, mean = np.float32(0.0), np.float32(0.0)
+        for a in range(actions):
+            if j < half:
+                common += net.grads[head[WEIGHTS] + a * n + j]
+                mean += net.grads[head[WEIGHTS] + a * n + half + j]
+            else:
+                common += net.grads[head[BIAS] + a]
+        net.grads[value + j] = common
+        mean = (mean if j < half else common) * share
+        for a in range(actions):
+            if j < half:
+                own = net.grads[head[WEIGHTS] + a * n + half + j]
+                net.grads[advantage + a * half + j] = own - mean
+            else:
+                net.grads[bias + a] = net.grads[head[BIAS] + a] - mean
 
 
 def turn(net, member, members):

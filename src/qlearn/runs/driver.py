@@ -237,7 +237,8 @@ class Training:
     def _keep_best(self, evaluation: Evaluation) -> None:
         written = self.best.written if self.best else time.perf_counter()
         self.best = Best(evaluation.mean, evaluation.report(), written)
-        self.best.hold(self._state(), self._about())
+        policy = getattr(self.learner, "policy_state", self._state)()
+        self.best.hold(policy, self._about())
         if self.best.size > HELD_BYTES:
             self._write_best()
 

@@ -59,7 +59,7 @@ class Run:
                 record["seed"],
             )
             try:
-                learner.set_state(arrays)
+                getattr(learner, "set_policy", learner.set_state)(arrays)
             except (KeyError, ValueError) as error:
                 raise UserError(f"{place} does not fit its run.json: {error}") from None
             self._learners[best, limit] = learner

@@ -38,6 +38,7 @@ def best_action(net, i):
 
 def play(net, scale, inputs, copies, seen, finals, order, cut, sums, most_steps, max_steps, world):
     """One greedy episode of every copy, cut off after `most_steps`."""
+    mlp.compose(net)
     width = scale.shape[1]
     playing = copies.shape[0]
     for i in range(playing):
@@ -64,6 +65,7 @@ def play(net, scale, inputs, copies, seen, finals, order, cut, sums, most_steps,
 
 def choose(net, scale, inputs, seen, actions, rows):
     """The greedy actions for what `rows` copies show."""
+    mlp.compose(net)
     width = scale.shape[1]
     for i in range(rows):
         seeing.encode(seen[i], inputs, i * width, scale)
@@ -112,7 +114,7 @@ class Player:
         self, params: np.ndarray, scale: np.ndarray, episodes: int, seed: int, most_steps: int
     ) -> Evaluation:
         """`episodes` greedy episodes on games of their own; endless ones are cut off, counted."""
-        self.net.params[:] = params
+        self.take(params)
         if not self.environment.compiled:
             return self._evaluate_foreign(scale, episodes, seed, most_steps)
         played, cuts = [], []
@@ -124,6 +126,10 @@ class Player:
             played.append(copies)
             cuts.append(cut)
         return from_copies(self.environment, np.concatenate(played), np.concatenate(cuts), sums)
+
+    def take(self, params: np.ndarray) -> None:
+        """The parameters to play with."""
+        self.net.params[: len(params)] = params
 
     def _copies(self, episodes: int, seed: int, first: int) -> np.ndarray:
         copies = np.zeros(episodes, self.environment.copy_dtype)

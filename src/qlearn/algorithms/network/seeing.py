@@ -58,6 +58,25 @@ def rescale(inputs, rows, scale, books, count):
     return total
 
 
+def notice(seen, books, count):
+    """Takes one observation into the running mean and spread (Welford); gives the new count."""
+    count += 1
+    for j in range(len(seen)):
+        away = seen[j] - books[MIDDLE, j]
+        books[MIDDLE, j] += away / count
+        books[SQUARES, j] += away * (seen[j] - books[MIDDLE, j])
+    return count
+
+
+@cold
+def settle_scale(scale, books, count):
+    """The scale by what was noticed so far."""
+    for j in range(scale.shape[1]):
+        scale[0, j] = books[MIDDLE, j]
+        spread = math.sqrt(books[SQUARES, j] / count)
+        scale[1, j] = 1.0 / spread if spread > LEAST_SPREAD else 1.0
+
+
 def inputs_of(environment: Any) -> int:
     return environment.observation if environment.discrete else environment.observation_shape[0]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from qlearn.errors import UserError
 from qlearn.nets.adam import OPTIMISERS
+from qlearn.nets.layout import widths_of
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,7 @@ class PqnConfig:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        try:
-            return tuple(int(word) for word in str(self.hidden).split("x")) if self.hidden else ()
-        except ValueError:
-            raise UserError(f"hidden is widths such as 64x64, not {self.hidden!r}") from None
+        return widths_of(self.hidden)
 
     def check(self) -> None:
         for name in ("envs", "rollout", "epochs", "minibatch", "steps", "threads"):

@@ -11,6 +11,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qlearn.algorithms.network.books import (
+    ACT,
+    ACTED,
+    ENV,
+    EPISODES,
+    ERROR,
+    GAP,
+    LEARN,
+    LEARNED,
+    LOGGED,
+    LOSS,
+    NORM,
+    ROUNDS,
+    SEEN,
+    STEPS,
+    TERMINAL,
+    UPDATES,
+    VALUE,
+)
 from qlearn.algorithms.network.greedy import best_action
 from qlearn.algorithms.network.seeing import encode, rescale
 from qlearn.envs.loop import advance
@@ -20,13 +39,6 @@ from qlearn.nets import adam, mlp
 from qlearn.nets.layout import BELOW, OUT, OUTPUTS
 from qlearn.rng import chance, integers
 from qlearn.schedules import Schedule, value_at
-
-# Places in `counts`.
-STEPS, UPDATES, EPISODES, LOGGED, SEEN, ROLLOUTS = 0, 1, 2, 3, 4, 5
-# Places in `figures`: sums since they were last read.
-LOSS, ERROR, GAP, VALUE, TERMINAL, NORM, LEARNED, ACTED = 0, 1, 2, 3, 4, 5, 6, 7
-# Places in `clock`.
-ACT, ENV, LEARN = 0, 1, 2
 
 
 class Plan(NamedTuple):
@@ -265,7 +277,7 @@ def account(plan, buffers, counts, log):
     if plan.scale_inputs:
         rows = plan.rollout * plan.envs
         counts[SEEN] = rescale(buffers.inputs, rows, buffers.scale, buffers.books, counts[SEEN])
-    counts[ROLLOUTS] += 1
+    counts[ROUNDS] += plan.rollout
 
 
 def learn_rollout(net, moments, plan, buffers, stream, counts, log, member, members):

@@ -9,35 +9,32 @@ import numpy as np
 
 from qlearn import rng as random_streams
 from qlearn.algorithms.network import seeing
+from qlearn.algorithms.network.books import STAGES
+from qlearn.algorithms.network.fused import (
+    Copies,
+    FusedLearner,
+    Stepped,
+    architecture_of,
+    initial_parameters,
+    schedule_of,
+)
 from qlearn.algorithms.network.greedy import Player, bindings
 from qlearn.algorithms.network.team import Team, barrier
 from qlearn.algorithms.pqn import fused
-from qlearn.algorithms.pqn.books import STAGES, Books
 from qlearn.algorithms.pqn.config import PqnConfig
 from qlearn.envs import loop
-from qlearn.envs.registry import batch
-from qlearn.errors import UserError
 from qlearn.kernels.build import build
 from qlearn.nets import mlp
-from qlearn.nets.adam import Moments, moments_of
-from qlearn.nets.layout import Architecture
-from qlearn.schedules import bounds, parse, value_at
+from qlearn.nets.adam import moments_of
+from qlearn.schedules import value_at
 
 LOG_ROLLOUTS = 8  # how many rollouts' ended episodes the log has room for
 
 
 def plan_of(environment: Any, config: PqnConfig) -> fused.Plan:
-    lr, epsilon = (
-        parse(getattr(config, name), config.steps, name, config.episodes)
-        for name in ("lr", "epsilon")
-    )
-    for name, schedule in (("lr", lr), ("epsilon", epsilon)):
-        low, high = bounds(schedule)
-        if low < 0.0 or high > 1.0:
-            raise UserError(f"{name} must be between 0 and 1, not {low if low < 0.0 else high:g}")
     return fused.Plan(
-        lr=lr,
-        epsilon=epsilon,
+        lr=schedule_of(config, "lr"),
+        epsilon=schedule_of(config, "epsilon"),
         discount=environment.discount if config.discount is None else float(config.discount),
         explorers=round(config.explorers * config.envs),
         restless=config.restless,
@@ -52,18 +49,6 @@ def plan_of(environment: Any, config: PqnConfig) -> fused.Plan:
         actions=environment.actions,
         max_steps=int(environment.max_steps * config.overtime),
     )
-
-
-def architecture_of(environment: Any, config: PqnConfig) -> Architecture:
-    if environment.discrete and environment.observation > seeing.MOST_STATES:
-        raise UserError(
-            f"{environment.name} has {environment.observation:,} states; a network takes up to"
-            f" {seeing.MOST_STATES:,}, one input each; --algo table learns it"
-        )
-    return Architecture(
-        seeing.inputs_of(environment), config.widths, environment.actions, config.activation,
-        config.layer_norm,
-    )  # fmt: skip
 
 
 def buffers_of(environment: Any, plan: fused.Plan) -> fused.Buffers:
@@ -93,11 +78,10 @@ def buffers_of(environment: Any, plan: fused.Plan) -> fused.Buffers:
     )
 
 
-class FusedPqn(Books):
+class FusedPqn(FusedLearner):
     """What both ways of stepping share: buffers, counters, state, evaluation."""
 
-    algo, engine, device = "pqn", "fused", "cpu"
-    notes: tuple[str, ...] = ()
+    algo = "pqn"
 
     def __init__(self, environment: Any, config: PqnConfig, seed: int) -> None:
         config.check()
@@ -108,7 +92,7 @@ class FusedPqn(Books):
         params = initial_parameters(self.architecture, config.init, seed)
         rows = max(config.envs, config.minibatch)
         self.net = mlp.net_of(self.architecture, rows, params)
-        self.moments: Moments = moments_of(params, config.optimiser, config.clip)
+        self.moments = moments_of(params, config.optimiser, config.clip)
         self.buffers = buffers_of(environment, self.plan)
         self.scale, self.sums = self.buffers.scale, self.buffers.figures
         self.players = random_streams.streams(seed, config.envs, random_streams.PLAYER)
@@ -119,33 +103,15 @@ class FusedPqn(Books):
         self.threads = min(config.threads, max(1, config.envs // 4), max(1, config.minibatch // 4))
         self.team = Team(self.threads)
         self.player = Player(environment, self.architecture)
-        self.compile_seconds = self.player.compile_seconds
         self._begin()
+        self.compile_seconds = self.player.compile_seconds + self.kernels.compile_seconds
 
     def _begin(self) -> None:
         raise NotImplementedError
 
-    def _learn(self, steps: int, episodes: int) -> None:
-        raise NotImplementedError
-
-    def advance(self, steps: int) -> np.ndarray:
-        """Learns until at least `steps` steps are done, in whole rollouts; the returns that ended."""
-        most = self.config.episodes or 2**62
-        ended = []
-        while self.env_steps < steps and self.episodes < most:
-            self._learn(steps, most)
-            ended.append(self.log[: self.counts[fused.LOGGED]].copy())
-            self.counts[fused.LOGGED] = 0
-            if not np.isfinite(self.net.params.sum()):
-                raise UserError(
-                    f"{self.environment.name}: the network's numbers are lost at step"
-                    f" {self.env_steps:,}: a reward was no number, or lr is too large"
-                )
-        return np.concatenate(ended) if ended else np.zeros(0)
-
     @property
-    def parameters(self) -> np.ndarray:
-        return self.moments.average
+    def rows(self) -> int:
+        return self.config.minibatch
 
     def _named(self) -> dict[str, np.ndarray]:
         return {
@@ -162,27 +128,11 @@ class FusedPqn(Books):
             "counts": self.counts,
         }
 
-    def get_state(self) -> dict[str, np.ndarray]:
-        """Everything the next rollout depends on, as named arrays."""
-        return {name: array.copy() for name, array in self._named().items()} | self._world_state()
-
-    def set_state(self, state: dict[str, np.ndarray]) -> None:
-        for name, array in self._named().items():
-            if state[name].shape != array.shape:
-                raise ValueError(f"'{name}' is {state[name].shape}, not {array.shape}")
-        for name, array in self._named().items():
-            array[...] = state[name]
-        self._set_world_state(state)
-
-    def _world_state(self) -> dict[str, np.ndarray]:
-        raise NotImplementedError
-
-    def _set_world_state(self, state: dict[str, np.ndarray]) -> None:
-        raise NotImplementedError
-
 
 class CompiledPqn(FusedPqn):
     """Whole chunks of training in one call, the environment compiled into it."""
+
+    world: Copies
 
     def _begin(self) -> None:
         environment = self.environment
@@ -192,23 +142,16 @@ class CompiledPqn(FusedPqn):
             bindings(environment),
             lines=environment.definitions,
         )
-        self.world = environment.world(self.kernels.module.World)
-        self.copies = np.zeros(self.envs, environment.copy_dtype)
-        self.copies["rng"] = random_streams.streams(self.seed, self.envs)
-        shape = (self.envs, *environment.observation_shape)
-        self.seen = np.zeros(shape, environment.observation_dtype)
-        self.finals = np.zeros_like(self.seen)
-        begin = (self.copies, self.seen, 0, self.envs, self.world)
-        self.kernels.prepare("begin_batch", *begin)
+        self.world = Copies(environment, self.envs, self.seed, self.kernels)
         self.kernels.prepare("advance_chunk", *self._arguments(0, 0, 0))
-        self.kernels.begin_batch(*begin)
-        self.compile_seconds += self.kernels.compile_seconds
+        self.world.begin(self.kernels)
 
     def _arguments(self, steps: int, episodes: int, member: int) -> tuple:
+        world = self.world
         return (
             self.net, self.moments, self.plan, self.buffers, self.players, self.stream,
-            self.copies, self.seen, self.finals, self.counts, self.log, steps, episodes, member,
-            self.threads, self.world,
+            world.copies, world.seen, world.finals, self.counts, self.log, steps, episodes, member,
+            self.threads, world.world,
         )  # fmt: skip
 
     def _learn(self, steps: int, episodes: int) -> None:
@@ -218,54 +161,33 @@ class CompiledPqn(FusedPqn):
             lambda member: self.kernels.advance_chunk(*self._arguments(steps, episodes, member)),
             self.buffers.barrier,
         )
-        took = time.perf_counter() - begun
-        ticks = self.buffers.clock.sum()
-        for name, part in zip(STAGES, self.buffers.clock, strict=True):
-            self.seconds[name] += took * float(part) / float(ticks) if ticks else 0.0
-
-    def _world_state(self) -> dict[str, np.ndarray]:
-        raw = self.copies.view(np.uint8).reshape(self.envs, -1)
-        return {"copies": raw.copy(), "observations": self.seen.copy()}
-
-    def _set_world_state(self, state: dict[str, np.ndarray]) -> None:
-        raw = self.copies.view(np.uint8).reshape(self.envs, -1)
-        if state["copies"].shape != raw.shape:
-            raise ValueError(f"'copies' is {state['copies'].shape}, not {raw.shape}")
-        raw[:] = state["copies"]
-        self.seen[:] = state["observations"]
+        self.share_out(time.perf_counter() - begun, self.buffers.clock)
 
 
 class SteppedPqn(FusedPqn):
     """The same for environments that step from Python: compiled acting and learning around them."""
 
+    world: Stepped
+
     def _begin(self) -> None:
-        environment = self.environment
-        self.batch = batch(environment, self.envs, self.seed)
-        self.notes = getattr(self.batch, "notes", ())
+        self.world = Stepped(self.environment, self.envs, self.seed)
+        self.notes = self.world.notes
         self.kernels = build(
             "pqn around environments that step from Python",
             (fused.act, fused.store, fused.learn_rollout),
-            bindings(environment),
+            bindings(self.environment),
         )
-        self.batch.reset()
-        self.returns = np.zeros(self.envs)
         self.kernels.prepare("act", *self._act_arguments(0, 0.5))
         self.kernels.prepare("store", *self._store_arguments(0))
         self.kernels.prepare("learn_rollout", *self._learn_arguments(0))
-        self.compile_seconds += self.kernels.compile_seconds
 
     def _act_arguments(self, k: int, epsilon: float) -> tuple:
-        seen = np.ascontiguousarray(self.batch.observations)
-        return self.net, self.plan, self.players, seen, self.buffers, k, float(epsilon)
+        return (
+            self.net, self.plan, self.players, self.world.seen, self.buffers, k, float(epsilon),
+        )  # fmt: skip
 
     def _store_arguments(self, k: int) -> tuple:
-        batch = self.batch
-        return (
-            self.net, self.plan, self.buffers, k, np.asarray(batch.rewards, np.float32),
-            np.ascontiguousarray(batch.terminated), np.ascontiguousarray(batch.truncated),
-            np.ascontiguousarray(batch.valid), np.ascontiguousarray(batch.observations),
-            np.ascontiguousarray(batch.final_observations), self.returns,
-        )  # fmt: skip
+        return self.net, self.plan, self.buffers, k, *self.world.answers(), self.world.returns
 
     def _learn_arguments(self, member: int) -> tuple:
         return (
@@ -282,10 +204,8 @@ class SteppedPqn(FusedPqn):
             begun = clock()
             self.kernels.act(*self._act_arguments(k, epsilon))
             chosen = clock()
-            self.batch.step(self.buffers.actions[k * envs : (k + 1) * envs])
+            self.world.step(self.buffers.actions[k * envs : (k + 1) * envs])
             stepped = clock()
-            ended = self.batch.terminated | self.batch.truncated
-            self.returns[:] = np.where(ended, self.batch.last_return, np.nan)
             self.kernels.store(*self._store_arguments(k))
             seconds["act"] += chosen - begun + clock() - stepped
             seconds["env"] += stepped - chosen
@@ -295,25 +215,6 @@ class SteppedPqn(FusedPqn):
             self.buffers.barrier,
         )
         seconds["learn"] += clock() - begun
-
-    def _world_state(self) -> dict[str, np.ndarray]:
-        return {f"batch.{name}": array for name, array in self.batch.get_state().items()}
-
-    def _set_world_state(self, state: dict[str, np.ndarray]) -> None:
-        self.batch.set_state(
-            {name[6:]: array for name, array in state.items() if name.startswith("batch.")}
-        )
-
-
-def initial_parameters(architecture: Architecture, init: str, seed: int) -> np.ndarray:
-    """Untrained parameters of this seed, of another, or out of a checkpoint."""
-    if not init:
-        return architecture.initial(seed)
-    if str(init).isdigit():
-        return architecture.initial(random_streams.checked_seed(int(init)))
-    from qlearn.algorithms.network.weights import read_parameters
-
-    return read_parameters(str(init), architecture)
 
 
 def fused_learner(environment: Any, config: PqnConfig, seed: int) -> FusedPqn:

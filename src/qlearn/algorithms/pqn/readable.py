@@ -15,19 +15,13 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from qlearn import rng as random_streams
-from qlearn.algorithms.network.greedy import Player
-from qlearn.algorithms.network.seeing import LEAST_SPREAD, first_scale
-from qlearn.algorithms.pqn.books import Books
-from qlearn.algorithms.pqn.config import PqnConfig
-from qlearn.algorithms.pqn.fused import (
+from qlearn.algorithms.network.books import (
     ACTED,
     EPISODES,
     ERROR,
@@ -35,61 +29,25 @@ from qlearn.algorithms.pqn.fused import (
     LEARNED,
     LOSS,
     NORM,
-    ROLLOUTS,
+    ROUNDS,
     SEEN,
     STEPS,
     TERMINAL,
     UPDATES,
     VALUE,
-    shuffle,
+    Books,
 )
-from qlearn.algorithms.pqn.learner import architecture_of, initial_parameters, plan_of
+from qlearn.algorithms.network.fused import architecture_of, initial_parameters
+from qlearn.algorithms.network.greedy import Player
+from qlearn.algorithms.network.seeing import LEAST_SPREAD, first_scale
+from qlearn.algorithms.pqn.config import PqnConfig
+from qlearn.algorithms.pqn.fused import shuffle
+from qlearn.algorithms.pqn.learner import plan_of
 from qlearn.envs.registry import batch
-from qlearn.errors import missing_extra
 from qlearn.kernels.build import build
-from qlearn.nets.layout import Architecture
+from qlearn.nets.module import Network, flat_of, nn, put_flat, torch
 from qlearn.rng import chance, integers
 from qlearn.schedules import value_at
-
-try:
-    import torch
-    from torch import nn
-except ImportError:
-    raise missing_extra("torch", "torch") from None
-
-# ---------------------------------------------------------------------------- the network
-
-ACTIVATIONS = {"relu": nn.ReLU, "selu": nn.SELU, "tanh": nn.Tanh}
-
-
-class Network(nn.Module):
-    """From what is seen to the value of every action: dense, LayerNorm, activation, ..., head."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(architecture.widths[:-1]):
-            layers.append(nn.Linear(inputs, outputs))
-            if architecture.layer_norm:
-                layers.append(nn.LayerNorm(outputs))
-            layers.append(ACTIVATIONS[architecture.activation]())
-        layers.append(nn.Linear(architecture.widths[-2], architecture.outputs))
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.layers(inputs)
-
-
-def paired(
-    architecture: Architecture, flat: np.ndarray, tensors: Iterable[torch.Tensor]
-) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-    """Each stretch of a checkpoint's flat buffer, shaped as PyTorch has it, beside its tensor.
-
-    The buffer keeps hidden weights as (inputs, outputs), PyTorch as (outputs, inputs).
-    """
-    for (name, part), tensor in zip(architecture.views(flat).items(), tensors, strict=True):
-        yield part if name.startswith("head.") else part.T, tensor
-
 
 # ------------------------------------------------------- chance: compiled, being slow otherwise
 
@@ -152,7 +110,11 @@ class TorchPqn(Books):
         self.architecture = architecture_of(environment, config)
 
         self.network = Network(self.architecture)
-        self._put(initial_parameters(self.architecture, config.init, seed), self._tensors())
+        put_flat(
+            self.architecture,
+            initial_parameters(self.architecture, config.init, seed),
+            self._tensors(),
+        )
         self.average = copy.deepcopy(self.network)  # of the parameters: what plays
         optimiser = {"adam": torch.optim.Adam, "radam": torch.optim.RAdam}[config.optimiser]
         self.optimiser = optimiser(self.network.parameters(), eps=1e-8)
@@ -325,7 +287,7 @@ class TorchPqn(Books):
         ended = now.terminated | now.truncated
         self.counts[STEPS] += now.valid.sum()
         self.counts[EPISODES] += ended.sum()
-        self.counts[ROLLOUTS] += 1
+        self.counts[ROUNDS] += self.config.rollout
         self.sums[GAP] += now.gaps[:-1][now.valid].sum(dtype=np.float64)
         self.sums[VALUE] += now.values[:-1][now.valid].sum(dtype=np.float64)
         self.sums[TERMINAL] += now.terminated[now.valid].sum()
@@ -353,8 +315,12 @@ class TorchPqn(Books):
         self.scale[1] = 1.0 / np.where(spread > LEAST_SPREAD, spread, 1.0)
 
     @property
+    def rows(self) -> int:
+        return self.config.minibatch
+
+    @property
     def parameters(self) -> np.ndarray:
-        return self._flat(self.average.parameters())
+        return flat_of(self.architecture, self.average.parameters())
 
     # ------------------------------------------------------------- checkpoints
 
@@ -363,18 +329,6 @@ class TorchPqn(Books):
 
     def _moments(self, name: str) -> list[torch.Tensor]:
         return [self.optimiser.state[tensor][name] for tensor in self._tensors()]
-
-    @torch.no_grad()
-    def _flat(self, tensors: Iterable[torch.Tensor]) -> np.ndarray:
-        flat = np.zeros(self.architecture.parameters, np.float32)
-        for part, tensor in paired(self.architecture, flat, tensors):
-            part[...] = tensor.numpy()
-        return flat
-
-    @torch.no_grad()
-    def _put(self, flat: np.ndarray, tensors: Iterable[torch.Tensor]) -> None:
-        for part, tensor in paired(self.architecture, flat, tensors):
-            tensor.copy_(torch.from_numpy(np.ascontiguousarray(part)))
 
     def _networks(self) -> dict[str, list[torch.Tensor]]:
         return {
@@ -402,7 +356,10 @@ class TorchPqn(Books):
     def get_state(self) -> dict[str, np.ndarray]:
         """Everything the next rollout depends on, as named arrays: those of the fused engine."""
         return (
-            {name: self._flat(tensors) for name, tensors in self._networks().items()}
+            {
+                name: flat_of(self.architecture, tensors)
+                for name, tensors in self._networks().items()
+            }
             | {name: array.copy() for name, array in self._arrays().items()}
             | {self._prefix + name: array for name, array in self.batch.get_state().items()}
         )
@@ -414,7 +371,7 @@ class TorchPqn(Books):
             if state[name].shape != shape:
                 raise ValueError(f"'{name}' is {state[name].shape}, not {shape}")
         for name, tensors in self._networks().items():
-            self._put(state[name].astype(np.float32, copy=False), tensors)
+            put_flat(self.architecture, state[name].astype(np.float32, copy=False), tensors)
         for name, array in self._arrays().items():
             array[...] = state[name]
         for step in self._moments("step"):

@@ -1,4 +1,4 @@
-"""What both engines of PQN count and say, and how they play what they have learned."""
+"""What every learner with a network counts and says, and how it plays what it has learned."""
 
 from __future__ import annotations
 
@@ -9,37 +9,34 @@ import numpy as np
 
 from qlearn.algorithms.evaluation import Evaluation
 from qlearn.algorithms.network.greedy import Player
-from qlearn.algorithms.pqn.config import PqnConfig
-from qlearn.algorithms.pqn.fused import (
-    ACTED,
-    EPISODES,
-    ERROR,
-    GAP,
-    LEARNED,
-    LOSS,
-    NORM,
-    ROLLOUTS,
-    STEPS,
-    TERMINAL,
-    UPDATES,
-    VALUE,
-    Plan,
-)
+from qlearn.errors import UserError
 from qlearn.schedules import value_at
 
 STAGES = ("act", "env", "learn")
+ACT, ENV, LEARN = 0, 1, 2  # their places in a compiled loop's clock
+
+# Places in `counts`. ROUNDS: how often every copy has acted.
+STEPS, UPDATES, EPISODES, LOGGED, SEEN, ROUNDS = 0, 1, 2, 3, 4, 5
+# Places in the figures: sums since they were last read.
+LOSS, ERROR, GAP, VALUE, TERMINAL, NORM, LEARNED, ACTED = 0, 1, 2, 3, 4, 5, 6, 7
 
 
 class Books:
     """Counters, figures and greedy play over the arrays that an engine keeps."""
 
-    config: PqnConfig
-    plan: Plan
+    environment: Any
+    config: Any
+    plan: Any  # the settings that a compiled loop reads, schedules among them
     player: Player
     counts: np.ndarray
     sums: np.ndarray  # of the figures, since they were last read
     scale: np.ndarray
     seconds: dict[str, float]
+
+    @property
+    def rows(self) -> int:
+        """Transitions in one update."""
+        raise NotImplementedError
 
     @property
     def parameters(self) -> np.ndarray:
@@ -65,7 +62,7 @@ class Books:
 
     def stages(self) -> dict[str, tuple[float, int]]:
         """Seconds and calls of acting, stepping and learning."""
-        played = int(self.counts[ROLLOUTS]) * self.config.rollout
+        played = int(self.counts[ROUNDS])
         calls = {"act": played, "env": played, "learn": self.updates}
         return {name: (self.seconds[name], calls[name]) for name in STAGES}
 
@@ -73,7 +70,7 @@ class Books:
         """What goes into the metrics beside the returns; means since it was last asked."""
         sums = self.sums
         updates, acted = max(1.0, sums[LEARNED]), max(1.0, sums[ACTED])
-        learned = updates * self.config.minibatch
+        learned = updates * self.rows
         said = {
             "epsilon": value_at(self.plan.epsilon, self.env_steps, self.episodes),
             "lr": value_at(self.plan.lr, self.env_steps, self.episodes),
@@ -87,13 +84,20 @@ class Books:
         sums[:] = 0.0
         return {name: float(value) for name, value in said.items()}
 
+    def check_numbers(self, params: np.ndarray) -> None:
+        if not np.isfinite(params.sum()):
+            raise UserError(
+                f"{self.environment.name}: the network's numbers are lost at step"
+                f" {self.env_steps:,}: a reward was no number, or lr is too large"
+            )
+
     def evaluate(self, episodes: int, seed: int, most_steps: int) -> Evaluation:
         """Greedy episodes, without exploration and without learning."""
         return self.player.evaluate(self.parameters, self.scale, episodes, seed, most_steps)
 
     def policy(self) -> Callable[[np.ndarray], int]:
         """The greedy action for what is observed."""
-        self.player.net.params[:] = self.parameters
+        self.player.take(self.parameters)
 
         def act(observation: np.ndarray) -> int:
             return int(self.player.actions(np.asarray(observation)[None], self.scale)[0])

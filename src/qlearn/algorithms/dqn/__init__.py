@@ -1,0 +1,1 @@
+"""DQN: Q-learning with a network that learns from replayed transitions, and its variants."""

@@ -1,0 +1,329 @@
+"""DQN in one compiled loop: act, step, remember, draw, learn. Read `readable.py` first.
+
+Mnih et al., "Human-level control through deep reinforcement learning" (2015), and what has proven
+itself since: each is a switch of its own.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qlearn.algorithms.network.books import (
+    ACT,
+    ACTED,
+    ENV,
+    EPISODES,
+    ERROR,
+    GAP,
+    LEARN,
+    LEARNED,
+    LOGGED,
+    LOSS,
+    NORM,
+    ROUNDS,
+    SEEN,
+    STEPS,
+    TERMINAL,
+    UPDATES,
+    VALUE,
+)
+from qlearn.algorithms.network.greedy import best_action
+from qlearn.algorithms.network.seeing import encode, notice, settle_scale
+from qlearn.envs.loop import advance
+from qlearn.kernels.marks import cold
+from qlearn.kernels.simd import ticks
+from qlearn.nets import adam, mlp
+from qlearn.nets.layout import BELOW, OUT, OUTPUTS
+from qlearn.replay import ring as rings
+from qlearn.replay import tree as trees
+from qlearn.rng import chance, integers
+from qlearn.schedules import Schedule, value_at
+
+LEAST_PRIORITY = 1e-6  # added to every error: none is never drawn again
+
+
+class Plan(NamedTuple):
+    """The settings that the loop reads."""
+
+    lr: Schedule
+    epsilon: Schedule
+    beta: Schedule
+    explorers: float
+    restless: float
+    discount: float
+    reward_scale: float
+    envs: int
+    start: int
+    updates: float
+    every: int  # 0: at the ends of episodes
+    batch: int
+    double: int
+    n_step: int
+    prioritized: int
+    alpha: float
+    huber: int
+    tau: float
+    target_every: int
+    average: float
+    scale_inputs: int
+    actions: int
+    max_steps: int
+
+
+class Buffers(NamedTuple):
+    """One step of all copies, one batch, and the books."""
+
+    inputs: np.ndarray  # flat: envs x width, encoded
+    before: np.ndarray  # (envs, width): what each copy saw when it chose
+    actions: np.ndarray
+    moods: np.ndarray  # whether a copy's episode is one that never settles
+    slots: np.ndarray
+    batch: np.ndarray  # flat: batch x width, encoded
+    following: np.ndarray  # the same for what each target bootstraps from
+    targets: np.ndarray
+    discounts: np.ndarray  # of what follows: 0 where nothing does
+    choices: np.ndarray  # the next actions, as the network has them
+    weights: np.ndarray
+    errors: np.ndarray
+    scale: np.ndarray
+    books: np.ndarray
+    figures: np.ndarray
+    clock: np.ndarray
+
+
+def choose(net, plan, players, buffers, seen, epsilon, counts):
+    """Epsilon-greedy actions of all copies."""
+    width = buffers.scale.shape[1]
+    for i in range(plan.envs):
+        row = buffers.before[i]
+        for j in range(len(row)):
+            row[j] = seen[i, j]
+        encode(row, buffers.inputs, i * width, buffers.scale)
+    mlp.forward(net, buffers.inputs, 0, 0, plan.envs)
+    for i in range(plan.envs):
+        action, value, gap = best_action(net, i)
+        buffers.figures[GAP] += gap
+        buffers.figures[VALUE] += value
+        if chance(players[i], max(epsilon, plan.restless) if buffers.moods[i] else epsilon):
+            action = integers(players[i], plan.actions)
+        buffers.actions[i] = action
+    buffers.figures[ACTED] += plan.envs
+    counts[ROUNDS] += 1
+
+
+def remember(plan, ring, tree, buffers, players, counts, i, reward, terminated, truncated, after):
+    """Stores copy i's transition, of the highest priority so far."""
+    slot = rings.add(
+        ring, i, buffers.before[i], buffers.actions[i], reward * plan.reward_scale, after,
+        terminated, truncated,
+    )  # fmt: skip
+    if plan.prioritized:
+        trees.set_priority(tree, slot, tree.largest[0])
+        following = rings.after(ring, slot)
+        trees.set_priority(tree, following, np.float32(0.0))
+        if terminated or truncated:
+            trees.set_priority(tree, rings.after(ring, following), np.float32(0.0))
+    if plan.scale_inputs:
+        counts[SEEN] = notice(buffers.before[i], buffers.books, counts[SEEN])
+    counts[STEPS] += 1
+    buffers.figures[TERMINAL] += terminated
+    if terminated or truncated:
+        counts[EPISODES] += 1
+        buffers.moods[i] = chance(players[i], plan.explorers)
+
+
+def due(plan, counts, steps_before, episodes_before):
+    """Whether it is time to learn, after a step of all copies."""
+    if counts[STEPS] <= plan.start:
+        return False
+    if plan.every == 0:
+        return counts[EPISODES] > episodes_before
+    return counts[STEPS] // plan.every > steps_before // plan.every
+
+
+@cold
+def draw(plan, ring, tree, buffers, stream, beta):
+    """A batch: its slots, its rewards looked ahead, and both ends encoded."""
+    width = buffers.scale.shape[1]
+    top = rings.top_of(ring)
+    largest = 0.0
+    for row in range(plan.batch):
+        if plan.prioritized:
+            slot = trees.draw(tree, row, plan.batch, stream)
+            share = tree.nodes[slot] / trees.total(tree)
+            buffers.weights[row] = (ring.held[0] * share) ** -beta
+            largest = max(largest, buffers.weights[row])
+        else:
+            slot = rings.draw(ring, top, stream)
+        reward, discount, last, _ = rings.look_ahead(ring, slot, plan.n_step, plan.discount)
+        buffers.slots[row] = slot
+        buffers.targets[row] = reward
+        buffers.discounts[row] = discount
+        encode(ring.frames[slot], buffers.batch, row * width, buffers.scale)
+        encode(ring.frames[last], buffers.following, row * width, buffers.scale)
+    if plan.prioritized:
+        for row in range(plan.batch):
+            buffers.weights[row] /= largest
+
+
+@cold
+def td_targets(net, target, plan, buffers):
+    """target = rewards + discount * Q_target(next, best), the best by the network where double."""
+    rows = plan.batch
+    mlp.forward(target, buffers.following, 0, 0, rows)
+    if plan.double:
+        mlp.forward(net, buffers.following, 0, 0, rows)
+        for row in range(rows):
+            buffers.choices[row] = best_action(net, row)[0]
+    else:
+        for row in range(rows):
+            buffers.choices[row] = best_action(target, row)[0]
+    head = target.layers[len(target.layers) - 1]
+    for row in range(rows):
+        value = target.work[head[OUT] + row * head[OUTPUTS] + buffers.choices[row]]
+        buffers.targets[row] += buffers.discounts[row] * value
+
+
+@cold
+def compare(net, plan, ring, buffers):
+    """The weighted error at the head: of half the square, or of Huber's loss beyond 1."""
+    head = net.layers[len(net.layers) - 1]
+    actions = head[OUTPUTS]
+    share = np.float32(1.0 / plan.batch)
+    for row in range(plan.batch):
+        place = row * actions
+        for a in range(actions):
+            net.work[head[BELOW] + place + a] = np.float32(0.0)
+        chosen = place + ring.actions[buffers.slots[row]]
+        error = net.work[head[OUT] + chosen] - buffers.targets[row]
+        buffers.errors[row] = error
+        if plan.huber:
+            error = min(max(error, np.float32(-1.0)), np.float32(1.0))
+        net.work[head[BELOW] + chosen] = error * buffers.weights[row] * share
+
+
+@cold
+def follow(net, target, plan):
+    """The target network moves towards the network."""
+    tau = np.float32(plan.tau)
+    for j in range(len(target.params)):
+        target.params[j] += tau * (net.params[j] - target.params[j])
+
+
+@cold
+def prioritize(plan, tree, buffers):
+    """The batch's errors as its priorities."""
+    for row in range(plan.batch):
+        priority = np.float32((abs(buffers.errors[row]) + LEAST_PRIORITY) ** plan.alpha)
+        tree.largest[0] = max(tree.largest[0], priority)
+        trees.set_priority(tree, buffers.slots[row], priority)
+
+
+@cold
+def count_figures(plan, moments, buffers):
+    """What the metrics say about this update."""
+    for row in range(plan.batch):
+        size = abs(buffers.errors[row])
+        loss = size - 0.5 if plan.huber and size > 1.0 else 0.5 * size * size
+        buffers.figures[LOSS] += buffers.weights[row] * loss
+        buffers.figures[ERROR] += size
+    buffers.figures[NORM] += adam.norm(moments)
+    buffers.figures[LEARNED] += 1.0
+
+
+@cold
+def update(net, target, moments, plan, ring, tree, buffers, stream, lr, beta, counts):
+    """One batch: draw, targets, forward, error, backward, step, target network."""
+    draw(plan, ring, tree, buffers, stream, beta)
+    td_targets(net, target, plan, buffers)
+    mlp.forward(net, buffers.batch, 0, 0, plan.batch)
+    compare(net, plan, ring, buffers)
+    mlp.turn(net, 0, 1)
+    mlp.backward(net, 0, plan.batch)
+    mlp.gradients(net, buffers.batch, 0, plan.batch, 0, 1)
+    mlp.decompose(net)
+    adam.squares(net, moments, 0, 1)
+    counts[UPDATES] += 1
+    done = counts[UPDATES]
+    # Young averages follow quickly, or they would remember the untrained network.
+    past = min(plan.average, done / (done + 10.0)) if plan.average > 0.0 else 0.0
+    adam.adam(net, moments, lr, done, past, 0, 1)
+    mlp.compose(net)
+    if done % plan.target_every == 0:
+        follow(net, target, plan)
+    if plan.prioritized:
+        prioritize(plan, tree, buffers)
+    count_figures(plan, moments, buffers)
+
+
+def learn(net, target, moments, plan, ring, tree, buffers, stream, counts):
+    """As many updates as the transitions so far are worth."""
+    if plan.scale_inputs:
+        settle_scale(buffers.scale, buffers.books, counts[SEEN])
+    lr = value_at(plan.lr, counts[STEPS], counts[EPISODES])
+    beta = value_at(plan.beta, counts[STEPS], counts[EPISODES])
+    while counts[UPDATES] < (counts[STEPS] - plan.start) * plan.updates and ring.held[0] > 0:
+        update(net, target, moments, plan, ring, tree, buffers, stream, lr, beta, counts)
+
+
+def advance_chunk(
+    net, target, moments, plan, ring, tree, buffers, players, stream, copies, seen, finals, counts,
+    log, steps, episodes, world,
+):  # fmt: skip
+    """Steps of all copies until `steps` steps or `episodes` episodes are done, or the log is full."""
+    while (
+        counts[STEPS] < steps
+        and counts[EPISODES] < episodes
+        and counts[LOGGED] + plan.envs <= len(log)
+    ):
+        begun = ticks()
+        epsilon = value_at(plan.epsilon, counts[STEPS], counts[EPISODES])
+        steps_before, episodes_before = counts[STEPS], counts[EPISODES]
+        choose(net, plan, players, buffers, seen, epsilon, counts)
+        chosen = ticks()
+        for i in range(plan.envs):
+            reward, terminated, truncated = advance(
+                copies[i], buffers.actions[i], seen[i], finals[i], plan.max_steps, world
+            )
+            ended = terminated or truncated
+            after = finals[i] if ended else seen[i]
+            remember(
+                plan, ring, tree, buffers, players, counts, i, reward, terminated, truncated, after
+            )
+            if ended:
+                log[counts[LOGGED]] = copies[i].last_return
+                counts[LOGGED] += 1
+        stepped = ticks()
+        if due(plan, counts, steps_before, episodes_before):
+            learn(net, target, moments, plan, ring, tree, buffers, stream, counts)
+        buffers.clock[ACT] += chosen - begun
+        buffers.clock[ENV] += stepped - chosen
+        buffers.clock[LEARN] += ticks() - stepped
+
+
+def act(net, plan, players, buffers, seen, epsilon, counts):
+    """Actions of all copies of an environment that steps from Python."""
+    choose(net, plan, players, buffers, seen, epsilon, counts)
+
+
+def store(
+    plan, ring, tree, buffers, players, counts, log, rewards, terminated, truncated, valid, seen,
+    finals, returns,
+):  # fmt: skip
+    """What such an environment answered; whether it is time to learn."""
+    steps_before, episodes_before = counts[STEPS], counts[EPISODES]
+    for i in range(plan.envs):
+        if not valid[i]:  # this step was the reset of an episode that had ended
+            continue
+        ended = terminated[i] or truncated[i]
+        after = finals[i] if ended else seen[i]
+        remember(
+            plan, ring, tree, buffers, players, counts, i, rewards[i], terminated[i],
+            truncated[i] and not terminated[i], after,
+        )  # fmt: skip
+        if ended:
+            log[counts[LOGGED]] = returns[i]
+            counts[LOGGED] += 1
+    return due(plan, counts, steps_before, episodes_before)
