@@ -13,6 +13,8 @@ register_when_imported()  # our environments in Gymnasium, whichever is imported
 
 # Loaded on first use: `import qlearn` alone imports no NumPy, Numba, Torch or Gymnasium.
 _HOMES = {
+    "QTrainer": "qlearn.trainer",
+    "ReplayBuffer": "qlearn.replay.buffer",
     "Run": "qlearn.runs.run",
     "UserError": "qlearn.errors",
     "compare": "qlearn.compare.compare",
@@ -20,22 +22,31 @@ _HOMES = {
     "make": "qlearn.envs.registry",
     "train": "qlearn.runs.training",
 }
+_ROOMS = ("losses",)  # parts of qlearn that are used by their name
 
 if TYPE_CHECKING:
+    from qlearn import losses
     from qlearn.compare.compare import compare
     from qlearn.envs.registry import make
     from qlearn.errors import UserError
+    from qlearn.replay.buffer import ReplayBuffer
     from qlearn.runs.run import Run, load
     from qlearn.runs.training import train
+    from qlearn.trainer import QTrainer
 
-__all__ = ["Run", "UserError", "__version__", "compare", "load", "make", "train"]
+__all__ = [
+    "QTrainer", "ReplayBuffer", "Run", "UserError", "__version__", "compare", "load", "losses",
+    "make", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name in _ROOMS:
+        return import_module(f"qlearn.{name}")
     raise AttributeError(f"module 'qlearn' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOMES, *_ROOMS])

@@ -22,6 +22,7 @@ from qlearn.rng import integers
 # What a slot holds, in `ends`. The first three are transitions.
 GOES_ON, TERMINATED, TRUNCATED, LAST, WAITS, EMPTY = 0, 1, 2, 3, 4, 5
 LEAST_SLOTS = 4  # of a lane: a transition, its end, and a frame that waits
+MOST_SLOTS = 2**31 - 1  # what `integers` can choose from
 
 
 class Ring(NamedTuple):
@@ -38,11 +39,13 @@ class Ring(NamedTuple):
 
 def ring_of(capacity: int, lanes: int, width: int, dtype: type = np.float32) -> Ring:
     """An empty ring of `capacity` slots, as many for each lane."""
-    if capacity // lanes < LEAST_SLOTS:
+    if capacity < LEAST_SLOTS * lanes:
         raise UserError(
-            f"a replay of {capacity:,} is too small for {lanes} copies: each needs at least"
-            f" {LEAST_SLOTS} places"
+            f"a replay of {capacity:,} places is too small: it needs at least"
+            f" {LEAST_SLOTS * lanes:,}, {LEAST_SLOTS} for each copy of the environment"
         )
+    if capacity > MOST_SLOTS:
+        raise UserError(f"a replay has at most {MOST_SLOTS:,} places, not {capacity:,}")
     slots = capacity // lanes * lanes
     return Ring(
         frames=np.zeros((slots, width), dtype),
@@ -76,7 +79,7 @@ def add(ring, lane, frame, action, reward, after, terminated, truncated):
     start = lane * room
     head = ring.heads[lane]
     slot = start + head
-    following = (head + 1) % room
+    following = head + 1 if head + 1 < room else 0
     end = TERMINATED if terminated else TRUNCATED if truncated else GOES_ON
     put_frame(ring, slot, frame, end)
     ring.actions[slot] = action
@@ -84,11 +87,30 @@ def add(ring, lane, frame, action, reward, after, terminated, truncated):
     put_frame(ring, start + following, after, WAITS if end == GOES_ON else LAST)
     ring.held[0] += 1
     if end != GOES_ON:
-        following = (following + 1) % room
+        following = following + 1 if following + 1 < room else 0
         put_frame(ring, start + following, after, WAITS)  # until the next episode has its first
     ring.heads[lane] = following
     ring.filled[lane] = max(ring.filled[lane], room if following <= head else following + 1)
     return slot
+
+
+def join(ring, lane, frame):
+    """Before a transition that begins at `frame`, where a lane may have been left alone meanwhile.
+
+    If the frame that waits is another one, it becomes what the transition before it led to, and
+    no more: the lane goes on behind it.
+    """
+    room = len(ring.ends) // len(ring.heads)
+    start = lane * room
+    head = ring.heads[lane]
+    if ring.ends[start + (head - 1 if head else room - 1)] != GOES_ON:
+        return
+    waiting = ring.frames[start + head]
+    for j in range(len(frame)):
+        if waiting[j] != frame[j]:
+            ring.ends[start + head] = LAST
+            ring.heads[lane] = head + 1 if head + 1 < room else 0
+            return
 
 
 @cold
@@ -109,6 +131,12 @@ def draw(ring, top, stream):
         slot = (k % lanes) * room + k // lanes
         if ring.ends[slot] < LAST:
             return slot
+
+
+def before(ring, slot):
+    """The slot before in the same lane."""
+    room = len(ring.ends) // len(ring.heads)
+    return slot - 1 if slot % room else slot - 1 + room
 
 
 def after(ring, slot):
