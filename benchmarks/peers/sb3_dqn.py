@@ -19,7 +19,9 @@ STEPS = 50_000
 
 
 def main() -> None:
-    options = parser(__doc__).parse_args()
+    chosen = parser(__doc__)
+    chosen.add_argument("--net", default="256x256", help="the widths of the hidden layers")
+    options = chosen.parse_args()
     torch.set_num_threads(1)
     model = DQN(
         "MlpPolicy",
@@ -34,7 +36,7 @@ def main() -> None:
         gradient_steps=128,
         exploration_fraction=0.16,
         exploration_final_eps=0.04,
-        policy_kwargs={"net_arch": [256, 256]},
+        policy_kwargs={"net_arch": [int(width) for width in options.net.split("x")]},
         seed=options.seed,
         device="cpu",
     )

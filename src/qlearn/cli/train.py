@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init", metavar="SEED|FILE", help="the same untrained weights for every run"
     )
+    parser.add_argument("--preset", metavar="NAME", help="settings known to do well: mountaincar")
     parser.add_argument("--out", metavar="DIR", help="the run's own folder")
     parser.add_argument(
         "--tensorboard", action="store_true", help="event files in the run's folder"
@@ -66,6 +67,7 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
         "init": arguments.init,
         "tensorboard": arguments.tensorboard,
         "out": arguments.out,
+        "preset": arguments.preset,
         "say": console.say,
         **arguments.settings,
     }
@@ -94,6 +96,7 @@ AS_SETTINGS = {
     "algo": str,
     "engine": str,
     "out": str,
+    "preset": str,
     "seeds": options.whole(1),
     "device": str,
     "threads": options.whole(1),

@@ -262,7 +262,8 @@ def slope(net, k, low, high):
     grad = net.work[layer[place] + low * n : layer[place] + high * n]
     if net.activation == RELU:
         for j in range(len(out)):
-            grad[j] = above[j] if out[j] > np.float32(0.0) else np.float32(0.0)
+            # A product, since both are read either way: several lanes at once.
+            grad[j] = above[j] * (ONE if out[j] > np.float32(0.0) else np.float32(0.0))
     elif net.activation == SELU:
         for j in range(len(out)):
             y = out[j]

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from qlearn import presets
 from qlearn.algorithms import registry
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
@@ -55,6 +56,7 @@ def train(
     init: int | str | Path | None = None,
     tensorboard: bool = False,
     out: str | Path | None = None,
+    preset: str | None = None,
     resume: str | Path | None = None,
     watchers: Sequence[Watcher] = (),
     say: Callable[[str], None] | None = None,
@@ -74,11 +76,14 @@ def train(
         algo, engine, device, steps, episodes, seed, threads, bool(tensorboard), watchers, say
     )
     if resume is not None:
-        own = {"seconds": seconds, "until": until, "init": init, "out": out, **settings}
+        own = {"seconds": seconds, "until": until, "init": init, "out": out, "preset": preset}
+        own |= settings
         for key, amount in own.items():
             if amount is not None:
                 raise UserError(_keeps(key))
         return _resume(find_run(resume), asked, started)
+    if preset is not None:
+        env, algo, settings = presets.apply(preset, env, algo, settings)
     if env is None:
         raise UserError("which environment? qlearn train cartpole; qlearn envs lists them")
     seed = 0 if seed is None else seed

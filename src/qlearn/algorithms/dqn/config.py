@@ -78,6 +78,8 @@ class DqnConfig:
     """Environment steps of the whole training."""
     episodes: int = 0
     """Episodes of the whole training; 0 leaves the end to `steps`."""
+    threads: int = 1
+    """Threads of the torch engine; the fused one learns on one."""
     init: str = ""
     """Untrained parameters: of another seed, or out of a checkpoint file."""
     until_every: int = 0
@@ -102,7 +104,7 @@ class DqnConfig:
         return int(self.every)
 
     def check(self, engine: str) -> None:
-        for name in ("envs", "batch", "steps", "n_step", "target_every"):
+        for name in ("envs", "batch", "steps", "n_step", "target_every", "threads"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("episodes", "clip", "until_every", "start", "updates"):

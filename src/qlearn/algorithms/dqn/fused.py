@@ -37,11 +37,9 @@ from qlearn.kernels.simd import ticks
 from qlearn.nets import adam, mlp
 from qlearn.nets.layout import BELOW, OUT, OUTPUTS
 from qlearn.replay import ring as rings
-from qlearn.replay import tree as trees
+from qlearn.replay import rule
 from qlearn.rng import chance, integers
 from qlearn.schedules import Schedule, value_at
-
-LEAST_PRIORITY = 1e-6  # added to every error: none is never drawn again
 
 
 class Plan(NamedTuple):
@@ -114,17 +112,11 @@ def choose(net, plan, players, buffers, seen, epsilon, counts):
 
 
 def remember(plan, ring, tree, buffers, players, counts, i, reward, terminated, truncated, after):
-    """Stores copy i's transition, of the highest priority so far."""
-    slot = rings.add(
-        ring, i, buffers.before[i], buffers.actions[i], reward * plan.reward_scale, after,
-        terminated, truncated,
+    """Stores copy i's transition, and counts it."""
+    rule.remember(
+        ring, tree, plan.prioritized, i, buffers.before[i], buffers.actions[i],
+        reward * plan.reward_scale, after, terminated, truncated,
     )  # fmt: skip
-    if plan.prioritized:
-        trees.set_priority(tree, slot, tree.largest[0])
-        following = rings.after(ring, slot)
-        trees.set_priority(tree, following, np.float32(0.0))
-        if terminated or truncated:
-            trees.set_priority(tree, rings.after(ring, following), np.float32(0.0))
     if plan.scale_inputs:
         counts[SEEN] = notice(buffers.before[i], buffers.books, counts[SEEN])
     counts[STEPS] += 1
@@ -144,28 +136,16 @@ def due(plan, counts, steps_before, episodes_before):
 
 
 @cold
-def draw(plan, ring, tree, buffers, stream, beta):
-    """A batch: its slots, its rewards looked ahead, and both ends encoded."""
+def gather(plan, ring, buffers):
+    """The batch that was drawn: its rewards looked ahead, and both ends encoded."""
     width = buffers.scale.shape[1]
-    top = rings.top_of(ring)
-    largest = 0.0
     for row in range(plan.batch):
-        if plan.prioritized:
-            slot = trees.draw(tree, row, plan.batch, stream)
-            share = tree.nodes[slot] / trees.total(tree)
-            buffers.weights[row] = (ring.held[0] * share) ** -beta
-            largest = max(largest, buffers.weights[row])
-        else:
-            slot = rings.draw(ring, top, stream)
+        slot = buffers.slots[row]
         reward, discount, last, _ = rings.look_ahead(ring, slot, plan.n_step, plan.discount)
-        buffers.slots[row] = slot
         buffers.targets[row] = reward
         buffers.discounts[row] = discount
         encode(ring.frames[slot], buffers.batch, row * width, buffers.scale)
         encode(ring.frames[last], buffers.following, row * width, buffers.scale)
-    if plan.prioritized:
-        for row in range(plan.batch):
-            buffers.weights[row] /= largest
 
 
 @cold
@@ -213,15 +193,6 @@ def follow(net, target, plan):
 
 
 @cold
-def prioritize(plan, tree, buffers):
-    """The batch's errors as its priorities."""
-    for row in range(plan.batch):
-        priority = np.float32((abs(buffers.errors[row]) + LEAST_PRIORITY) ** plan.alpha)
-        tree.largest[0] = max(tree.largest[0], priority)
-        trees.set_priority(tree, buffers.slots[row], priority)
-
-
-@cold
 def count_figures(plan, moments, buffers):
     """What the metrics say about this update."""
     for row in range(plan.batch):
@@ -234,9 +205,9 @@ def count_figures(plan, moments, buffers):
 
 
 @cold
-def update(net, target, moments, plan, ring, tree, buffers, stream, lr, beta, counts):
-    """One batch: draw, targets, forward, error, backward, step, target network."""
-    draw(plan, ring, tree, buffers, stream, beta)
+def update(net, target, moments, plan, ring, buffers, lr, counts):
+    """One batch: targets, forward, error, backward, step, target network."""
+    gather(plan, ring, buffers)
     td_targets(net, target, plan, buffers)
     mlp.forward(net, buffers.batch, 0, 0, plan.batch)
     compare(net, plan, ring, buffers)
@@ -253,8 +224,6 @@ def update(net, target, moments, plan, ring, tree, buffers, stream, lr, beta, co
     mlp.compose(net)
     if done % plan.target_every == 0:
         follow(net, target, plan)
-    if plan.prioritized:
-        prioritize(plan, tree, buffers)
     count_figures(plan, moments, buffers)
 
 
@@ -265,7 +234,10 @@ def learn(net, target, moments, plan, ring, tree, buffers, stream, counts):
     lr = value_at(plan.lr, counts[STEPS], counts[EPISODES])
     beta = value_at(plan.beta, counts[STEPS], counts[EPISODES])
     while counts[UPDATES] < (counts[STEPS] - plan.start) * plan.updates and ring.held[0] > 0:
-        update(net, target, moments, plan, ring, tree, buffers, stream, lr, beta, counts)
+        rule.draw(ring, tree, plan.prioritized, beta, buffers.slots, buffers.weights, stream)
+        update(net, target, moments, plan, ring, buffers, lr, counts)
+        if plan.prioritized:
+            rule.prioritize(ring, tree, buffers.slots, buffers.errors, plan.alpha)
 
 
 def advance_chunk(

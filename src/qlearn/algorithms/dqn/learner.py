@@ -27,6 +27,8 @@ from qlearn.kernels.build import build
 from qlearn.nets import mlp
 from qlearn.nets.adam import moments_of
 from qlearn.replay.ring import ring_of
+from qlearn.replay.size import refuse_beyond_memory
+from qlearn.replay.state import named
 from qlearn.replay.tree import tree_of
 from qlearn.schedules import value_at
 
@@ -90,7 +92,7 @@ def buffers_of(environment: Any, plan: fused.Plan) -> fused.Buffers:
 class FusedDqn(FusedLearner):
     """What both ways of stepping share."""
 
-    algo = "dqn"
+    algo, threads = "dqn", 1
 
     def __init__(self, environment: Any, config: DqnConfig, seed: int) -> None:
         config.check(self.engine)
@@ -105,7 +107,9 @@ class FusedDqn(FusedLearner):
         self.moments = moments_of(params, config.optimiser, config.clip)
         self.buffers = buffers_of(environment, self.plan)
         self.scale, self.sums = self.buffers.scale, self.buffers.figures
-        self.ring = ring_of(config.replay, config.envs, environment.observation_shape[0])
+        seen = environment.observation_shape
+        refuse_beyond_memory(config.replay, seen, np.float32, config.prioritized)
+        self.ring = ring_of(config.replay, config.envs, seen[0])
         self.tree = tree_of(len(self.ring.ends) if config.prioritized else 1)
         self.players = random_streams.streams(seed, config.envs, random_streams.PLAYER)
         self.stream = random_streams.streams(seed, 1, random_streams.LEARNER)[0]
@@ -133,12 +137,6 @@ class FusedDqn(FusedLearner):
         }
 
     def _named(self) -> dict[str, np.ndarray]:
-        memory = {f"replay.{name}": array for name, array in self.ring._asdict().items()}
-        if self.config.prioritized:
-            memory |= {
-                "priorities": self.tree.nodes,
-                "largest_priority": self.tree.largest,
-            }
         return {
             **self._policy(),
             "target": self.target.params[: self.architecture.parameters],
@@ -150,7 +148,7 @@ class FusedDqn(FusedLearner):
             "moods": self.buffers.moods,
             "stream": self.stream,
             "counts": self.counts,
-            **memory,
+            **named(self.ring, self.tree if self.config.prioritized else None),
         }
 
     def policy_state(self) -> dict[str, np.ndarray]:
@@ -212,7 +210,7 @@ class SteppedDqn(FusedDqn):
 
     def _begin(self) -> None:
         self.world = Stepped(self.environment, self.envs, self.seed)
-        self.notes = self.world.notes
+        self.notes += self.world.notes
         self.kernels = build(
             "dqn around environments that step from Python",
             (fused.act, fused.store, fused.learn),

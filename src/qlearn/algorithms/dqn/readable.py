@@ -95,7 +95,7 @@ class TorchDqn(Books):
     def __init__(self, environment: Any, config: DqnConfig, seed: int) -> None:
         config.check(self.engine)
         self.environment, self.config, self.seed = environment, config, seed
-        self.envs = config.envs
+        self.envs, self.threads = config.envs, config.threads
         self.plan = plan_of(environment, config)  # the schedules, and the discount
         self.architecture = architecture_of(environment, config, config.dueling)
 
@@ -154,6 +154,7 @@ class TorchDqn(Books):
 
     def advance(self, steps: int) -> np.ndarray:
         """Learns until at least `steps` steps are done; the returns of the episodes that ended."""
+        torch.set_num_threads(self.threads)
         most = self.config.episodes or 2**62
         ended = [np.zeros(0)]
         while self.env_steps < steps and self.episodes < most:
@@ -169,7 +170,7 @@ class TorchDqn(Books):
     # ------------------------------------------------------------------ acting
 
     def seen(self) -> np.ndarray:
-        return np.ascontiguousarray(self.batch.observations, np.float32)
+        return np.array(self.batch.observations, np.float32)  # the games write over theirs
 
     def encode(self, observations: np.ndarray) -> torch.Tensor:
         """What the network takes: numbers centred and divided by their spread, states one-hot."""

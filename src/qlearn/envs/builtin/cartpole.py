@@ -47,7 +47,8 @@ class CartPole:
         "pqn": {
             "steps": 400_000, "average": 0.999, "discount": 0.998, "lambda_": 0.95, "overtime": 2.0,
             "until_every": 2048,
-        }
+        },
+        "dqn": {"steps": 50_000, "until_every": 2048},
     }  # fmt: skip
     measures = ("mean_abs_angle", "mean_abs_position")
     options = {
