@@ -185,11 +185,12 @@ def compare(net, plan, ring, buffers):
 
 
 @cold
-def follow(net, target, plan):
-    """The target network moves towards the network."""
+def follow(net, target, count, plan):
+    """The target network moves towards the network: its `count` parameters, and so its head."""
     tau = np.float32(plan.tau)
-    for j in range(len(target.params)):
+    for j in range(count):
         target.params[j] += tau * (net.params[j] - target.params[j])
+    mlp.compose(target)
 
 
 @cold
@@ -223,7 +224,7 @@ def update(net, target, moments, plan, ring, buffers, lr, counts):
     adam.adam(net, moments, lr, done, past, 0, 1)
     mlp.compose(net)
     if done % plan.target_every == 0:
-        follow(net, target, plan)
+        follow(net, target, len(moments.first), plan)
     count_figures(plan, moments, buffers)
 
 
@@ -238,6 +239,12 @@ def learn(net, target, moments, plan, ring, tree, buffers, stream, counts):
         update(net, target, moments, plan, ring, buffers, lr, counts)
         if plan.prioritized:
             rule.prioritize(ring, tree, buffers.slots, buffers.errors, plan.alpha)
+
+
+def compose_both(net, target):
+    """Both heads, by the same machine code after a checkpoint as after an update."""
+    mlp.compose(net)
+    mlp.compose(target)
 
 
 def advance_chunk(

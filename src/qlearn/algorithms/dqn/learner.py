@@ -26,10 +26,10 @@ from qlearn.envs import loop
 from qlearn.kernels.build import build
 from qlearn.nets import mlp
 from qlearn.nets.adam import moments_of
-from qlearn.replay.ring import ring_of
+from qlearn.replay.ring import Ring, ring_of
 from qlearn.replay.size import refuse_beyond_memory
-from qlearn.replay.state import named
-from qlearn.replay.tree import tree_of
+from qlearn.replay.state import named, put
+from qlearn.replay.tree import Tree, tree_of
 from qlearn.schedules import value_at
 
 LOG_EPISODES = 4096
@@ -120,6 +120,8 @@ class FusedDqn(FusedLearner):
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self.player = Player(environment, self.architecture)
         self._begin()
+        self.kernels.prepare("compose_both", self.net, self.target)
+        self.kernels.compose_both(self.net, self.target)
         self.compile_seconds = self.player.compile_seconds + self.kernels.compile_seconds
 
     def _begin(self) -> None:
@@ -148,8 +150,11 @@ class FusedDqn(FusedLearner):
             "moods": self.buffers.moods,
             "stream": self.stream,
             "counts": self.counts,
-            **named(self.ring, self.tree if self.config.prioritized else None),
         }
+
+    @property
+    def _memory(self) -> tuple[Ring, Tree | None]:
+        return self.ring, self.tree if self.config.prioritized else None
 
     def policy_state(self) -> dict[str, np.ndarray]:
         """What it takes to play, without the replay."""
@@ -157,12 +162,16 @@ class FusedDqn(FusedLearner):
 
     def set_policy(self, state: dict[str, np.ndarray]) -> None:
         put_named(self._policy(), state)
-        mlp.compose(self.net)
+        self.kernels.compose_both(self.net, self.target)
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        memory = {name: array.copy() for name, array in named(*self._memory).items()}
+        return super().get_state() | memory
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         super().set_state(state)
-        for net in (self.net, self.target):
-            mlp.compose(net)
+        put(*self._memory, named(*self._memory), state)
+        self.kernels.compose_both(self.net, self.target)
 
     def _learn_arguments(self) -> tuple:
         return (
@@ -180,7 +189,7 @@ class CompiledDqn(FusedDqn):
         environment = self.environment
         self.kernels = build(
             f"dqn on {environment.name}",
-            (fused.advance_chunk, loop.begin_batch),
+            (fused.advance_chunk, fused.compose_both, loop.begin_batch),
             bindings(environment),
             lines=environment.definitions,
         )
@@ -213,7 +222,7 @@ class SteppedDqn(FusedDqn):
         self.notes += self.world.notes
         self.kernels = build(
             "dqn around environments that step from Python",
-            (fused.act, fused.store, fused.learn),
+            (fused.act, fused.store, fused.learn, fused.compose_both),
             bindings(self.environment),
         )
         self.kernels.prepare("act", *self._act_arguments(0.5))

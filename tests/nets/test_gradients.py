@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qlearn.errors import UserError
 from qlearn.kernels.build import build
 from qlearn.nets import adam, mlp
 from qlearn.nets.layout import BELOW, OUT, OUTPUTS, Architecture
@@ -34,6 +35,7 @@ def gradient(net, x, targets, actions, rows):
     mlp.turn(net, 0, 1)
     mlp.backward(net, 0, rows)
     mlp.gradients(net, x, 0, rows, 0, 1)
+    mlp.decompose(net)
 
 
 def step(net, moments, lr, update):
@@ -60,6 +62,11 @@ def values_by_torch(architecture, tensors, x):
             gain, shift = tensors[f"{name}.gain"], tensors[f"{name}.shift"]
             x = torch.nn.functional.layer_norm(x, gain.shape, gain, shift)
         x = ACTIVATIONS[architecture.activation](x)
+    if architecture.dueling:
+        for_value, for_advantage = x.chunk(2, dim=-1)
+        advantage = for_advantage @ tensors["advantage.weight"].T + tensors["advantage.bias"]
+        value = for_value @ tensors["value.weight"].T + tensors["value.bias"]
+        return value + advantage - advantage.mean(dim=-1, keepdim=True)
     return x @ tensors["head.weight"].T + tensors["head.bias"]
 
 
@@ -93,7 +100,9 @@ def check(kernels, architecture, rows, seed):
     single = gradients_by_torch(*problem, torch.float32)
     for name, found in architecture.views(net.grads).items():
         off = np.linalg.norm(found - exact[name])
-        allowed = 1e-5 * np.linalg.norm(exact[name])
+        # An advantage's gradient is what is left of one as large as the value's.
+        beside = exact[name.replace("advantage", "value")]
+        allowed = 1e-5 * np.linalg.norm(beside)
         allowed = max(allowed, 2.0 * np.linalg.norm(single[name] - exact[name]), 1e-12)
         assert off <= allowed, (name, architecture, rows, off, np.linalg.norm(exact[name]))
 
@@ -112,6 +121,20 @@ def test_gradients_are_those_of_autograd(kernels, hidden, activation, layer_norm
 def test_any_number_of_actions(kernels, actions):
     for hidden in ((64, 64), (17,)):
         check(kernels, Architecture(4, hidden, actions), rows=32, seed=actions)
+
+
+@pytest.mark.parametrize("actions", [1, 2, 3, 18])
+@pytest.mark.parametrize("hidden", [(6,), (64,), (33, 30), (64, 64), (17, 256)])
+def test_dueling_heads(kernels, hidden, actions):
+    for rows in ROWS:
+        architecture = Architecture(4, hidden, actions, dueling=True)
+        check(kernels, architecture, rows, seed=rows)
+
+
+def test_a_dueling_head_needs_two_halves():
+    for hidden in ((), (64, 33)):
+        with pytest.raises(UserError, match="must be even"):
+            Architecture(4, hidden, 2, dueling=True)
 
 
 OPTIMISERS = {"adam": torch.optim.Adam, "radam": torch.optim.RAdam}
