@@ -1,7 +1,7 @@
 """Whether memory and speed stay flat: one long `qlearn train`, watched from outside.
 
     python benchmarks/flat.py                       # 50 million steps of pqn on CartPole
-    python benchmarks/flat.py --algo dqn --steps 10M
+    python benchmarks/flat.py --algo dqn --steps 10M --set replay=1000000
 
 Resident memory is read from the system while the command runs; its speed from the run's metrics.
 The first tenth is warm-up; each later tenth has its median memory and its steps a second.
@@ -56,11 +56,13 @@ def main() -> None:
     options.add_argument("--algo", default="pqn")
     options.add_argument("--env", default="cartpole")
     options.add_argument("--steps", type=whole(1), default=50_000_000)
+    options.add_argument("--set", nargs="*", default=[], help="settings, such as replay=1000000")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         command = [sys.executable, "-m", "qlearn", "train", chosen.env, "--algo", chosen.algo]
         command += ["--steps", str(chosen.steps), "--out", str(run), "--quiet"]
+        command += ["--set", *chosen.set] if chosen.set else []
         samples = watched(command, run / "metrics.jsonl")
         lines = rows(run / "metrics.jsonl")
     tenth = chosen.steps / TENTHS
@@ -76,9 +78,12 @@ def main() -> None:
         print(f"  {k + 1:2}  {speed:12,.0f} steps/s  {found[-1]['resident_mb']:8.1f} MiB")
     growth = found[-1]["resident_mb"] - found[1]["resident_mb"]
     pace = found[-1]["steps_per_second"] / found[1]["steps_per_second"]
+    peak = max(mb for _, mb in samples)
+    print(f"largest seen: {peak:.1f} MiB")
     print(f"from the second tenth to the last: {growth:+.1f} MiB, {pace:.3f}x its speed")
     name = f"flat_{chosen.algo}_{chosen.env}".replace(":", "_")
-    figures = {"steps": chosen.steps, "tenths": found, "growth_mb": growth, "pace": pace}
+    figures = {"steps": chosen.steps, "tenths": found, "growth_mb": growth, "pace": pace,
+               "largest_mb": peak, "settings": chosen.set}  # fmt: skip
     record(name, {**figures, "script": "benchmarks/flat.py"}, chosen.record)
 
 

@@ -23,7 +23,7 @@ from qlearn.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("env", nargs="?", metavar="ENV")
     parser.add_argument("--resume", metavar="RUN", help="go on with a run: a folder, a name, last")
-    parser.add_argument("--algo", default="auto", help="table (default: by the environment)")
+    parser.add_argument("--algo", default="auto", help="table, pqn, dqn (default: by what is seen)")
     parser.add_argument("--engine", default="auto", help="dict, numba (default: the fastest)")
     parser.add_argument("--steps", type=options.whole(1), help="environment steps in all")
     parser.add_argument("--episodes", type=options.whole(1), help="episodes in all")
