@@ -30,6 +30,8 @@ COMMANDS = {
     "watch": "see an environment played",
     "envs": "list the environments",
     "runs": "list the runs",
+    "import": "make a run out of a file of weights",
+    "export": "write what a run has learned: text, or a PyTorch state dict",
     "check": "find the mistakes in an environment of your own",
 }
 

@@ -1,0 +1,176 @@
+"""Dense layers out of a file of PyTorch's that somebody else wrote. Nothing in it is executed."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qlearn.errors import UserError
+from qlearn.nets.layout import LARGEST_NETWORK, Architecture
+from qlearn.nets.module import torch
+
+LARGEST_FILE = 8 * LARGEST_NETWORK + 2**20
+WRITES_ONE = "torch.save(model.state_dict(), FILE) writes one"
+
+
+@dataclass
+class Dense:
+    """A Linear as PyTorch has it, weights (outputs, inputs), and the LayerNorm after it."""
+
+    name: str
+    weight: np.ndarray
+    vectors: list[np.ndarray] = field(default_factory=list)  # bias; gain and shift
+
+    @property
+    def outputs(self) -> int:
+        return len(self.weight)
+
+    @property
+    def inputs(self) -> int:
+        return self.weight.shape[1]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.inputs}->{self.outputs}"
+
+
+@dataclass
+class DenseNetwork:
+    """What the file holds."""
+
+    file: Path
+    layers: list[Dense]
+
+    @property
+    def layer_norm(self) -> bool:
+        return len(self.layers[0].vectors) == 3
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.layers))
+
+    def architecture(self, activation: str) -> Architecture:
+        return Architecture(
+            self.layers[0].inputs, tuple(layer.outputs for layer in self.layers[:-1]),
+            self.layers[-1].outputs, activation, self.layer_norm,
+        )  # fmt: skip
+
+    def flat(self, architecture: Architecture) -> np.ndarray:
+        """Its numbers as `architecture` lays them out: hidden weights are (inputs, outputs)."""
+        *hidden, head = self.layers
+        parts: list[np.ndarray] = []
+        for layer in hidden:
+            parts += [layer.weight.T, *layer.vectors]
+        parts += [head.weight, *head.vectors]
+        flat = np.zeros(architecture.parameters, np.float32)
+        for target, part in zip(architecture.views(flat).values(), parts, strict=True):
+            target[...] = part
+        return flat
+
+    def check_fit(self, environment: str, inputs: int, actions: int) -> None:
+        first, last = self.layers[0], self.layers[-1]
+        wrong = []
+        if first.inputs != inputs:
+            wrong.append(f"{first.name} takes {first.inputs} inputs, {environment} shows {inputs}")
+        if last.outputs != actions:
+            wrong.append(
+                f"{last.name} gives {last.outputs} values, {environment} has {actions} actions"
+            )
+        if wrong:
+            raise UserError(f"{self.file} ({self}) does not fit: {'; '.join(wrong)}")
+
+
+def read_network(path: Path) -> DenseNetwork:
+    """The layers of a state dict: every weight of two dimensions with what follows it."""
+    layers: list[Dense] = []
+    state = _state_of(path)
+    _check_size(path, state)
+    for name, tensor in state.items():
+        array = _array_of(path, name, tensor)
+        if array.ndim == 2:
+            layers.append(Dense(name.removesuffix(".weight"), array))
+        elif array.ndim == 1 and layers and array.shape == (layers[-1].outputs,):
+            layers[-1].vectors.append(array)
+        else:
+            shape = "x".join(map(str, array.shape)) or "a single number"
+            raise UserError(f"{path}: '{name}' is {shape}, no part of a dense layer in its place")
+    _check_layers(path, layers)
+    return DenseNetwork(path, layers)
+
+
+def _state_of(path: Path) -> Mapping[str, Any]:
+    """What the file holds, read by PyTorch's unpickler that knows tensors and nothing else."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise UserError(f"{path} is larger than any network of {LARGEST_NETWORK:,} parameters")
+        if zipfile.is_zipfile(path):
+            _check_zip(path)
+        with warnings.catch_warnings(action="ignore"):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    except pickle.UnpicklingError as error:
+        if "Unsupported global" in str(error) or "unrecognized function" in str(error):
+            raise UserError(
+                f"{path} holds more than weights, and is not opened; {WRITES_ONE}"
+            ) from None
+        raise UserError(f"{path} is damaged, or no file of PyTorch's; {WRITES_ONE}") from None
+    except (Exception, RecursionError):  # whatever bytes can make a reader stumble over
+        raise UserError(f"{path} is damaged, or no file of PyTorch's; {WRITES_ONE}") from None
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()
+    ):
+        raise UserError(f"{path} holds no state dict, names with tensors; {WRITES_ONE}")
+    return state
+
+
+def _check_zip(path: Path) -> None:
+    """PyTorch compresses nothing: what is compressed may be far larger than the file."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > LARGEST_FILE:
+                raise UserError(f"{path} is packed as PyTorch packs nothing; {WRITES_ONE}")
+
+
+def _check_size(path: Path, state: Mapping[str, Any]) -> None:
+    """Before anything is copied: a tensor may say that it is larger than what is stored of it."""
+    numbers = sum(tensor.numel() for tensor in state.values())
+    if numbers > LARGEST_NETWORK:
+        raise UserError(f"{path} says it has {numbers:,} parameters; at most {LARGEST_NETWORK:,}")
+
+
+def _array_of(path: Path, name: str, tensor: Any) -> np.ndarray:
+    if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_meta:
+        raise UserError(f"{path}: '{name}' is {tensor.dtype}, {tensor.layout}; weights are floats")
+    array = tensor.detach().float().numpy()
+    if not np.isfinite(array).all():
+        raise UserError(f"{path}: '{name}' has numbers that are not finite")
+    return array
+
+
+def _check_layers(path: Path, layers: list[Dense]) -> None:
+    if not layers:
+        raise UserError(f"{path} holds no weights of a dense layer; {WRITES_ONE}")
+    for layer in layers:
+        if min(layer.weight.shape) < 1:
+            raise UserError(f"{path}: {layer} has no units")
+    for before, after in pairwise(layers):
+        if before.outputs != after.inputs:
+            raise UserError(
+                f"{path}: {before.name} gives {before.outputs} values, {after.name} takes"
+                f" {after.inputs}; dense layers follow one another"
+            )
+    *hidden, head = layers
+    counts = {len(layer.vectors) for layer in hidden}
+    if not counts <= {1} and counts != {3}:
+        raise UserError(f"{path}: each hidden layer has a bias, and all a LayerNorm or none")
+    if len(head.vectors) != 1:
+        raise UserError(f"{path}: {head.name}, the last layer, has one bias and nothing more")

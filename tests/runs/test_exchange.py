@@ -1,0 +1,390 @@
+"""Files of weights as runs, runs as files: what goes out comes back, what is wrong is one line."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qlearn.cli.main import main
+from qlearn.errors import UserError
+from qlearn.runs import exchange, files
+from qlearn.runs.pth import read_network
+from qlearn.runs.run import load
+from qlearn.runs.training import train
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+CLASSIC = Path(__file__).parents[2] / "examples" / "classic"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.setenv("QLEARN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def answer(capsys, *words):
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def complaint(capsys, *words):
+    assert main(list(words)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("qlearn: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+def perceptron(*widths, layer_norm=False, activation=nn.ReLU):
+    layers = []
+    for k in range(len(widths) - 1):
+        layers.append(nn.Linear(widths[k], widths[k + 1]))
+        if k < len(widths) - 2:
+            layers += [nn.LayerNorm(widths[k + 1])] * layer_norm + [activation()]
+    return nn.Sequential(*layers)
+
+
+def saved(module, name="model.pth", **how):
+    torch.save(module.state_dict(), name, **how)
+    return name
+
+
+def actions_of(module, observations):
+    with torch.no_grad():
+        return module(torch.from_numpy(observations)).argmax(1).numpy()
+
+
+OBSERVATIONS = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
+
+# ------------------------------------------------------------------------------------- import
+
+
+def test_the_classic_model_becomes_a_run(capsys, monkeypatch, here):
+    monkeypatch.syspath_prepend(str(CLASSIC))
+    from q_trainer import Linear_QNet
+
+    model = Linear_QNet(4, 256, 2)
+    model.save()
+    made = answer(capsys, "import", "model/model.pth", "--env", "cartpole")
+    record = json.loads((Path(made["run"]) / "run.json").read_text())
+    assert (record["algo"], record["engine"], record["status"]) == ("dqn", "fused", "done")
+    config = record["config"]
+    assert (config["hidden"], config["activation"], config["reward_scale"]) == ("256", "relu", 1.0)
+    assert not config["layer_norm"] | config["scale_inputs"] | config["dueling"]
+    run = load("last")
+    chosen = [run.learner().policy()(row) for row in OBSERVATIONS]
+    assert chosen == actions_of(model, OBSERVATIONS).tolist()
+    found = answer(capsys, "eval", "last", "--episodes", "5")
+    assert found["episodes"] == 5
+    assert found["mean"] == load("last").evaluate(5, best=True).mean
+    assert answer(capsys, "watch", "last", "--player", "auto")["frames"] > 1
+    assert [row["algo"] for row in answer(capsys, "runs")["runs"]] == ["dqn"]
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize(
+    ("widths", "layer_norm", "activation", "dtype"),
+    [
+        ((4, 2), False, "relu", torch.float32),
+        ((4, 32, 16, 8, 2), False, "tanh", torch.float64),
+        ((4, 32, 2), True, "selu", torch.float32),
+    ],
+)
+def test_dense_layers_of_any_number(here, widths, layer_norm, activation, dtype, legacy):
+    kinds = {"relu": nn.ReLU, "tanh": nn.Tanh, "selu": nn.SELU}
+    model = perceptron(*widths, layer_norm=layer_norm, activation=kinds[activation])
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    file = saved(model.to(dtype), _use_new_zipfile_serialization=not legacy)
+    run = exchange.import_run(file, "cartpole", activation=activation)
+    model.float()
+    chosen = [run.learner().policy()(row) for row in OBSERVATIONS]
+    assert chosen == actions_of(model, OBSERVATIONS).tolist()
+
+
+def test_an_imported_network_goes_on_learning(here):
+    model = perceptron(4, 32, 2)
+    run = exchange.import_run(saved(model), "cartpole", out=here / "mine")
+    state = run.learner().get_state()
+    assert run.path == here / "mine"
+    trained = train(resume=run.path, steps=3000)
+    assert trained.report["env_steps"] >= 3000
+    moved = trained.learner().get_state()["params"]
+    assert moved.shape == state["params"].shape
+    assert not np.array_equal(moved, state["params"])
+
+
+def test_the_target_network_is_the_imported_one_too(here):
+    model = perceptron(4, 32, 2)
+    run = exchange.import_run(saved(model), "cartpole")
+    from qlearn.runs import checkpoint
+
+    arrays, _ = checkpoint.load(run.path / "checkpoints" / "last")
+    assert np.array_equal(arrays["target"], arrays["params"])
+    assert np.array_equal(arrays["average"], arrays["params"])
+    assert arrays["params"][: 4 * 32].reshape(4, 32) == pytest.approx(
+        model[0].weight.detach().numpy().T
+    )
+
+
+# ------------------------------------------------------------------------------- what is refused
+
+
+class Exploit:
+    """What a hostile file asks to be called."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return (Path.touch, (self.file,))
+
+
+@pytest.mark.parametrize("how", ["torch", "legacy torch", "pickle", "in a state dict"])
+def test_a_hostile_file_is_not_executed(capsys, here, how):
+    taken = here / "taken"
+    content = Exploit(taken)
+    if how == "in a state dict":
+        content = OrderedDict([("linear1.weight", torch.zeros(2, 4)), ("linear1.bias", content)])
+    if how == "pickle":
+        Path("evil.pth").write_bytes(pickle.dumps(content))
+    else:
+        torch.save(content, "evil.pth", _use_new_zipfile_serialization=how != "legacy torch")
+    said = complaint(capsys, "import", "evil.pth", "--env", "cartpole")
+    assert "evil.pth" in said
+    assert "torch.save(model.state_dict(), FILE) writes one" in said
+    assert not taken.exists()
+    assert not (here / "runs").exists()
+    torch.load("evil.pth", weights_only=False) if how != "pickle" else pickle.loads(
+        Path("evil.pth").read_bytes()
+    )
+    assert taken.exists()  # it would have been
+
+
+def whole_model(path):
+    torch.save(nn.Linear(4, 2), path)
+
+
+def torn(path):
+    torch.save(perceptron(4, 64, 2).state_dict(), path)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def flipped(path):
+    """Its pickle is damaged, its zip is not noticed to be."""
+    torch.save(perceptron(4, 64, 2).state_dict(), path, _use_new_zipfile_serialization=False)
+    data = bytearray(path.read_bytes())
+    data[300:340] = b"\xff" * 40
+    path.write_bytes(bytes(data))
+
+
+def said_to_be_huge(path):
+    """One number that says it is a trillion."""
+    torch.save(OrderedDict(weight=torch.zeros(1).expand(10**6, 10**6)), path)
+
+
+def bomb(path):
+    """Four kilobytes that unpack to two megabytes of zeros."""
+    torch.save({"linear1.weight": torch.zeros(512, 1024)}, "plain.pth")
+    with zipfile.ZipFile("plain.pth") as plain, zipfile.ZipFile(path, "w") as packed:
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry), zipfile.ZIP_DEFLATED)
+
+
+def state(**tensors):
+    return lambda path: torch.save(tensors, path)
+
+
+REFUSED = [
+    (lambda path: None, "there is no file"),
+    (lambda path: path.mkdir(), "there is no file"),
+    (lambda path: path.write_bytes(b""), "is damaged, or no file of PyTorch's"),
+    (lambda path: path.write_text("not a model\n"), "is damaged, or no file of PyTorch's"),
+    (torn, "is damaged, or no file of PyTorch's"),
+    (flipped, "is damaged, or no file of PyTorch's"),
+    (whole_model, "holds more than weights, and is not opened"),
+    (said_to_be_huge, "says it has 1,000,000,000,000 parameters"),
+    (bomb, "is packed as PyTorch packs nothing"),
+    (lambda path: torch.save([1, 2], path), "holds no state dict"),
+    (state(epoch=3), "holds no state dict"),
+    (state(), "holds no weights of a dense layer"),
+    (state(b=torch.zeros(2)), "'b' is 2, no part of a dense layer"),
+    (state(w=torch.zeros(2, 4)), "w, the last layer, has one bias"),
+    (state(w=torch.zeros(2, 4, 3)), "'w' is 2x4x3"),
+    (state(w=torch.zeros(2, 4), b=torch.zeros(3)), "'b' is 3"),
+    (state(w=torch.zeros(2, 4), b=torch.tensor(1.0)), "'b' is a single number"),
+    (state(w=torch.zeros(2, 4, dtype=torch.int64), b=torch.zeros(2)), "weights are floats"),
+    (state(w=torch.zeros(2, 4).to_sparse(), b=torch.zeros(2)), "weights are floats"),
+    (state(w=torch.full((2, 4), float("nan")), b=torch.zeros(2)), "not finite"),
+    (state(w=torch.zeros(0, 4), b=torch.zeros(0)), "has no units"),
+    (state(w=torch.zeros(8, 4), b=torch.zeros(8), v=torch.zeros(2, 9), c=torch.zeros(2)),
+     "w gives 8 values, v takes 9"),
+    (lambda path: saved(perceptron(11, 256, 3), path),
+     "(0 11->256, 2 256->3) does not fit: 0 takes 11 inputs, cartpole shows 4; 2 gives 3 values,"
+     " cartpole has 2 actions"),
+    (lambda path: saved(perceptron(4, 8, 3), path), "2 gives 3 values, cartpole has 2 actions"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("write", "said"), REFUSED)
+def test_a_file_that_is_no_network_of_this_environment_is_one_line(capsys, here, write, said):
+    write(here / "model.pth")
+    found = complaint(capsys, "import", "model.pth", "--env", "cartpole")
+    assert said in found
+    assert str(here / "model.pth") in found
+    assert not (here / "runs").exists()
+
+
+def test_other_mistakes(capsys):
+    saved(perceptron(4, 8, 2))
+    assert "required: --env" in complaint(capsys, "import", "model.pth")
+    assert "unknown environment" in complaint(capsys, "import", "model.pth", "--env", "catpole")
+    said = complaint(capsys, "import", "model.pth", "--env", "cartpole", "--activation", "rely")
+    assert "did you mean 'relu'" in said
+    said = complaint(capsys, "import", "model.pth", "--env", "cartpole", "--set", "lr=3")
+    assert "only env.KEY" in said
+
+
+def test_a_larger_file_than_any_network_is_not_read(here, monkeypatch):
+    saved(perceptron(4, 64, 2))
+    monkeypatch.setattr("qlearn.runs.pth.LARGEST_FILE", 100)
+    with pytest.raises(UserError, match="is larger than any network"):
+        read_network(here / "model.pth")
+
+
+# ------------------------------------------------------------------------------------- export
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    """Trained for a moment, so that no scale and no bias is what it was."""
+    home = tmp_path_factory.mktemp("networks")
+    short = {"steps": 3000, "eval_episodes": 1}
+    return {
+        "pqn": train("cartpole", algo="pqn", out=home / "pqn", **short),
+        "dueling": train("cartpole", algo="dqn", dueling=True, out=home / "dueling", **short),
+        "states": train(
+            "grid", algo="pqn", engine="torch", hidden="16", out=home / "states", **short
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return train("grid", steps=3000, out=tmp_path_factory.mktemp("table") / "run")
+
+
+@pytest.mark.parametrize("name", ["pqn", "dueling", "states"])
+def test_a_state_dict_is_an_ordinary_sequential(capsys, networks, name):
+    run = networks[name]
+    found = answer(capsys, "export", str(run.path), "--torch", "out.pth")
+    assert found["file"] == str(Path("out.pth").absolute())
+    assert 0.0 < found["max_difference"] < 1e-5
+    inputs, hidden = (25, (16,)) if name == "states" else (4, (64, 64))
+    actions = run.learner().environment.actions
+    model = perceptron(inputs, *hidden, actions, layer_norm=True)
+    model.load_state_dict(torch.load("out.pth", weights_only=True))
+    if name == "states":
+        seen = np.arange(25)[:, None]
+        chosen = actions_of(model, np.eye(25, dtype=np.float32))
+    else:
+        seen = OBSERVATIONS
+        chosen = actions_of(model, OBSERVATIONS)
+    assert [run.learner().policy()(row) for row in seen] == chosen.tolist()
+
+
+def test_what_was_exported_comes_back(capsys, networks):
+    run = networks["dueling"]
+    answer(capsys, "export", str(run.path), "--torch", "out.pth")
+    answer(capsys, "import", "out.pth", "--env", "cartpole")
+    back = load("last").learner().policy()
+    assert [back(row) for row in OBSERVATIONS] == [
+        run.learner().policy()(row) for row in OBSERVATIONS
+    ]
+    again = answer(capsys, "export", "last", "--torch", "again.pth")
+    assert again["max_difference"] < 1e-5
+    first, second = (torch.load(f, weights_only=True) for f in ("out.pth", "again.pth"))
+    assert list(first) == list(second)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("name", ["pqn", "dueling", "states"])
+def test_a_networks_csv_has_every_number_with_all_its_digits(capsys, networks, name):
+    learner = networks[name].learner()
+    found = answer(capsys, "export", str(networks[name].path), "--csv", "out.csv")
+    assert found["max_difference"] == 0.0
+    expected = dict(learner.architecture.views(learner.parameters))
+    if name != "states":
+        expected["scale"] = learner.scale
+    lines = Path("out.csv").read_text().splitlines()
+    assert len(lines) == sum(array.size for array in expected.values())
+    rows = iter(lines)
+    for key, array in expected.items():
+        for index in np.ndindex(array.shape):
+            word, *where, value = next(rows).split(",")
+            assert (word, tuple(map(int, where))) == (key, index)
+            assert np.float32(value) == array[index]
+
+
+def test_a_tables_csv(capsys, table):
+    found = answer(capsys, "export", str(table.path), "--csv", "out.csv", "--best")
+    assert found["max_difference"] == 0.0
+    values = table.learner(best=True).values()
+    lines = [line.split(",") for line in Path("out.csv").read_text().splitlines()]
+    assert [line[:3] for line in lines] == [
+        ["q", str(s), str(a)] for s in range(25) for a in range(4)
+    ]
+    assert np.array_equal([float(line[3]) for line in lines], values.ravel())
+
+
+def test_a_damaged_file_is_noticed_by_the_difference(table, monkeypatch):
+    """The difference is measured on what was read back, not taken for granted."""
+    write = files.write_bytes
+    monkeypatch.setattr(
+        exchange, "write_bytes", lambda path, data: write(path, data.replace(b",-", b","))
+    )
+    assert exchange.export_csv(table, "out.csv")["max_difference"] > 1.0
+
+
+def test_a_file_that_cannot_be_written_is_one_line(capsys, here, table, networks):
+    run = str(table.path)
+    (here / "file").write_text("")
+    assert "learned a table" in complaint(capsys, "export", run, "--torch", "out.pth")
+    for place in ("no/such/out.csv", "file/out.csv"):
+        assert "there is no folder" in complaint(capsys, "export", run, "--csv", place)
+    for place in (str(here), "/dev/null"):
+        assert "it is there, and no file" in complaint(capsys, "export", run, "--csv", place)
+    assert "not allowed with" in complaint(capsys, "export", run, "--csv", "a", "--torch", "b")
+    assert "required" in complaint(capsys, "export", run)
+    assert "there is no run 'nobody'" in complaint(capsys, "export", "nobody", "--csv", "a")
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(here, table):
+    """The file size that a process may write stands in for a disk that is full."""
+    (here / "out.csv").write_text("before")
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "from qlearn.cli.main import main\n"
+        f"sys.exit(main(['export', {str(table.path)!r}, '--csv', 'out.csv']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("qlearn: cannot write")
+    assert done.stderr.count("\n") == 1
+    assert (here / "out.csv").read_text() == "before"
+    assert sorted(path.name for path in here.iterdir()) == ["out.csv"]
