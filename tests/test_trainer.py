@@ -18,13 +18,13 @@ torch = pytest.importorskip("torch")
 
 from qlearn import QTrainer  # noqa: E402
 
-SCRIPT = Path(__file__).parents[1] / "examples" / "classic" / "q_trainer.py"
+SCRIPT = Path(__file__).parents[1] / "examples" / "classic" / "deep_q_learning.py"
 INPUTS, HIDDEN, ACTIONS, GAMMA = 11, 32, 3, 0.9
 
 
 @pytest.fixture(scope="module")
 def classic():
-    spec = importlib.util.spec_from_file_location("classic_q_trainer", SCRIPT)
+    spec = importlib.util.spec_from_file_location("classic_deep_q_learning", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -227,7 +227,7 @@ def test_no_samples(both):
 
 
 def test_importing_the_classic_script_does_nothing(tmp_path):
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import q_trainer"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import deep_q_learning"
     done = subprocess.run([sys.executable, "-c", code, str(SCRIPT.parent)], cwd=tmp_path,
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -68,13 +68,18 @@ class QTrainer:
         """Of a batch of tensors; actions are one-hot rows or indices."""
         values = self.model(states)
         chosen = values.gather(1, _indices(actions, values)).squeeze(1)
-        goes_on = ~dones
-        targets = rewards.clone()
-        if goes_on.any():  # nothing is asked of what follows an end, be it nan
-            with torch.set_grad_enabled(not self.detach_target):
-                following = self.model(next_states[goes_on]).amax(1)
-            targets = targets.index_put((goes_on,), self.gamma * following, accumulate=True)
+        targets = rewards
+        live = (~dones).nonzero().squeeze(1)  # nothing is asked of what follows an end, be it nan
+        with torch.set_grad_enabled(not self.detach_target):
+            if len(live) == len(dones):
+                targets = torch.add(rewards, self._best(next_states), alpha=self.gamma)
+            elif len(live):
+                best = self._best(next_states[live])
+                targets = rewards.index_add(0, live, best, alpha=self.gamma)
         return (targets - chosen).square().sum() / values.numel()
+
+    def _best(self, states: torch.Tensor) -> torch.Tensor:
+        return self.model(states).amax(1)
 
     def _samples(self, *given: Any) -> tuple[torch.Tensor, ...]:
         """Tensors of a batch: states, actions, rewards, next states, dones."""

@@ -74,7 +74,7 @@ OBSERVATIONS = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float
 
 def test_the_classic_model_becomes_a_run(capsys, monkeypatch, here):
     monkeypatch.syspath_prepend(str(CLASSIC))
-    from q_trainer import Linear_QNet
+    from deep_q_learning import Linear_QNet
 
     model = Linear_QNet(4, 256, 2)
     model.save()

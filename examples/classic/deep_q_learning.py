@@ -4,7 +4,7 @@ The target is filled in sample by sample, with a forward of the network for each
 flows through it, because nothing is detached. `qlearn.QTrainer` takes the same calls and makes the
 same steps without the loop.
 
-    python examples/classic/q_trainer.py
+    python examples/classic/deep_q_learning.py
 """
 
 import os
