@@ -144,9 +144,9 @@ def test_recorded_batches(switch, activation):
     check_networks(quick.architecture, quick.get_state(), readable.get_state(), share, WEIGHTS)
 
 
-@pytest.mark.parametrize("every", ["16", "episode"])
-def test_a_run_from_the_same_seed(every):
-    quick, readable = learners("cartpole", {"every": every})
+@pytest.mark.parametrize("settings", [{}, {"every": "episode"}, {"persist": 0.7}])
+def test_a_run_from_the_same_seed(settings):
+    quick, readable = learners("cartpole", settings)
     for steps in (60, 200, 400):
         np.testing.assert_array_equal(quick.advance(steps), readable.advance(steps))
         ours, theirs = quick.get_state(), readable.get_state()

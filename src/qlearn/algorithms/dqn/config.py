@@ -25,6 +25,8 @@ class DqnConfig:
     """Share of the episodes that never settle, so that failures stay in the replay after success."""
     restless: float = 0.3
     """The least epsilon of those."""
+    persist: float = 0.0
+    """Chance that a random action is kept for one more step; where one alone leads nowhere."""
     double: bool = True
     """The network chooses the next action, the target network judges it (van Hasselt et al.)."""
     dueling: bool = False
@@ -112,7 +114,7 @@ class DqnConfig:
                 raise UserError(f"{name} must be at least 0, not {getattr(self, name):g}")
         if self.discount is not None and not 0.0 <= self.discount <= 1.0:
             raise UserError(f"discount must be between 0 and 1, not {self.discount:g}")
-        for name in ("explorers", "restless", "alpha"):
+        for name in ("explorers", "restless", "persist", "alpha"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UserError(f"{name} must be between 0 and 1, not {getattr(self, name):g}")
         if not 0.0 < self.tau <= 1.0:

@@ -50,6 +50,7 @@ class Plan(NamedTuple):
     beta: Schedule
     explorers: float
     restless: float
+    persist: float
     discount: float
     reward_scale: float
     envs: int
@@ -77,6 +78,7 @@ class Buffers(NamedTuple):
     before: np.ndarray  # (envs, width): what each copy saw when it chose
     actions: np.ndarray
     moods: np.ndarray  # whether a copy's episode is one that never settles
+    roaming: np.ndarray  # whether its last action was a random one
     slots: np.ndarray
     batch: np.ndarray  # flat: batch x width, encoded
     following: np.ndarray  # the same for what each target bootstraps from
@@ -89,6 +91,14 @@ class Buffers(NamedTuple):
     books: np.ndarray
     figures: np.ndarray
     clock: np.ndarray
+
+
+def explore(player, greedy, epsilon, roaming, last, i, persist, actions):
+    """Copy i's action: the greedy one, or with its chance a random one, which may persist."""
+    if persist > 0.0 and roaming[i] and chance(player, persist):
+        return last[i]
+    roaming[i] = chance(player, epsilon)
+    return integers(player, actions) if roaming[i] else greedy
 
 
 def choose(net, plan, players, buffers, seen, epsilon, counts):
@@ -104,9 +114,10 @@ def choose(net, plan, players, buffers, seen, epsilon, counts):
         action, value, gap = best_action(net, i)
         buffers.figures[GAP] += gap
         buffers.figures[VALUE] += value
-        if chance(players[i], max(epsilon, plan.restless) if buffers.moods[i] else epsilon):
-            action = integers(players[i], plan.actions)
-        buffers.actions[i] = action
+        own = max(epsilon, plan.restless) if buffers.moods[i] else epsilon
+        buffers.actions[i] = explore(
+            players[i], action, own, buffers.roaming, buffers.actions, i, plan.persist, plan.actions
+        )
     buffers.figures[ACTED] += plan.envs
     counts[ROUNDS] += 1
 
@@ -124,6 +135,7 @@ def remember(plan, ring, tree, buffers, players, counts, i, reward, terminated, 
     if terminated or truncated:
         counts[EPISODES] += 1
         buffers.moods[i] = chance(players[i], plan.explorers)
+        buffers.roaming[i] = False
 
 
 def due(plan, counts, steps_before, episodes_before):

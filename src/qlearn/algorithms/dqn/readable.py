@@ -29,6 +29,7 @@ import numpy as np
 
 from qlearn import rng as random_streams
 from qlearn.algorithms.dqn.config import DqnConfig
+from qlearn.algorithms.dqn.fused import explore
 from qlearn.algorithms.dqn.learner import plan_of
 from qlearn.algorithms.network.books import (
     ACTED,
@@ -55,25 +56,25 @@ from qlearn.kernels.build import build
 from qlearn.nets.adam import OPTIMISERS
 from qlearn.nets.module import Network, flat_of, nn, put_flat, torch
 from qlearn.replay.buffer import Batch, ReplayBuffer
-from qlearn.rng import chance, integers
+from qlearn.rng import chance
 from qlearn.schedules import value_at
 
 # ------------------------------------------------------- chance: compiled, being slow otherwise
 
 
-def explore(actions, players, moods, valid, epsilon, restless, choices):
-    """Epsilon-greedy: replaces each copy's greedy action with its chance; its own stream decides."""
+def explore_all(actions, greedy, players, moods, roaming, epsilon, restless, persist, choices):
+    """Epsilon-greedy: each copy's greedy action or, with its chance, a random one."""
     for i in range(len(actions)):
         own = max(epsilon, restless) if moods[i] else epsilon
-        if chance(players[i], own):
-            actions[i] = integers(players[i], choices)
+        actions[i] = explore(players[i], greedy[i], own, roaming, actions, i, persist, choices)
 
 
-def change_moods(moods, players, ended, explorers):
+def change_moods(moods, roaming, players, ended, explorers):
     """Whether the next episode of those that ended is one that never settles."""
     for i in range(len(moods)):
         if ended[i]:
             moods[i] = chance(players[i], explorers)
+            roaming[i] = False
 
 
 def notice_all(seen, valid, books, count):
@@ -111,6 +112,7 @@ class TorchDqn(Books):
         self.players = random_streams.streams(seed, config.envs, random_streams.PLAYER)
         self.stream = random_streams.streams(seed, 1, random_streams.LEARNER)[0]
         self.moods = np.zeros(config.envs, np.bool_)
+        self.roaming = np.zeros(config.envs, np.bool_)
         self.counts = np.zeros(6, np.int64)
         self.sums = np.zeros(8)
         self.seconds = {"act": 0.0, "env": 0.0, "learn": 0.0}
@@ -125,7 +127,7 @@ class TorchDqn(Books):
             stream=self.stream,
         )
         self.kernels = build(
-            "chances of dqn", (explore, change_moods, notice_all, settle_scale), {}
+            "chances of dqn", (explore_all, change_moods, notice_all, settle_scale), {}
         )
         self.player = Player(environment, self.architecture)  # greedy episodes, compiled
         played = environment
@@ -137,12 +139,12 @@ class TorchDqn(Books):
         self.actions = np.zeros(config.envs, np.int64)
         self._prepare()
         everyone = np.ones(config.envs, np.bool_)
-        self.kernels.change_moods(self.moods, self.players, everyone, config.explorers)
+        self.kernels.change_moods(*self._mood_arguments(everyone))
 
     def _prepare(self) -> None:
         kernels, valid = self.kernels, np.ones(self.envs, np.bool_)
-        kernels.prepare("explore", *self._explore_arguments(0.5))
-        kernels.prepare("change_moods", self.moods, self.players, valid, 0.5)
+        kernels.prepare("explore_all", *self._explore_arguments(self.actions, 0.5))
+        kernels.prepare("change_moods", *self._mood_arguments(valid))
         kernels.prepare("notice_all", self.seen(), valid, self.scale_books, 0)
         kernels.prepare("settle_scale", self.scale, self.scale_books, 1)
         self.compile_seconds = (
@@ -179,11 +181,14 @@ class TorchDqn(Books):
             return nn.functional.one_hot(states, self.scale.shape[1]).float()
         return torch.from_numpy((observations - self.scale[0]) * self.scale[1])
 
-    def _explore_arguments(self, epsilon: float) -> tuple:
+    def _explore_arguments(self, greedy: np.ndarray, epsilon: float) -> tuple:
         return (
-            self.actions, self.players, self.moods, self.moods, float(epsilon),
-            self.config.restless, self.plan.actions,
+            self.actions, greedy, self.players, self.moods, self.roaming, float(epsilon),
+            self.config.restless, self.config.persist, self.plan.actions,
         )  # fmt: skip
+
+    def _mood_arguments(self, ended: np.ndarray) -> tuple:
+        return self.moods, self.roaming, self.players, ended, self.config.explorers
 
     def play(self) -> np.ndarray:
         """One step of every copy, remembered."""
@@ -192,9 +197,9 @@ class TorchDqn(Books):
         seen = self.seen()
         with torch.no_grad():
             values = self.network(self.encode(seen)).numpy()
-        self.actions[:] = values.argmax(axis=1)
         epsilon = value_at(self.plan.epsilon, self.env_steps, self.episodes)
-        self.kernels.explore(*self._explore_arguments(epsilon))
+        greedy = values.argmax(axis=1)
+        self.kernels.explore_all(*self._explore_arguments(greedy, epsilon))
         self.note(values)
         chosen = clock()
         games.step(self.actions)
@@ -217,7 +222,7 @@ class TorchDqn(Books):
         self.counts[STEPS] += games.valid.sum()
         self.counts[EPISODES] += ended.sum()
         self.sums[TERMINAL] += games.terminated[games.valid].sum()
-        self.kernels.change_moods(self.moods, self.players, ended, self.config.explorers)
+        self.kernels.change_moods(*self._mood_arguments(ended))
         self.seconds["act"] += chosen - begun + clock() - stepped
         self.seconds["env"] += stepped - chosen
         return games.last_return[ended]
@@ -334,6 +339,8 @@ class TorchDqn(Books):
             "figures": self.sums,
             "players": self.players,
             "moods": self.moods,
+            "roaming": self.roaming,
+            "actions": self.actions,
             "stream": self.stream,
             "counts": self.counts,
         }
