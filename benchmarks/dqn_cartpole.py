@@ -59,7 +59,7 @@ def measure(net: str, repeats: int) -> dict[str, Any]:
     contenders = {}
     for name, run in runs.items():
         seeds = iter(range(FIRST_SEED, FIRST_SEED + repeats))
-        contenders[name] = lambda run=run, seeds=seeds, name=name: seconds_of(  # type: ignore[misc]
+        contenders[name] = lambda run=run, seeds=seeds, name=name: seconds_of(
             run, seeds, kept[name]
         )
     measured = alternate(contenders, repeats, warmup=0)

@@ -282,13 +282,14 @@ def _budget_of(
     trial = registry.make_learner(
         algo, engine, environment, replace(config, steps=2**62, episodes=0), seed
     )
-    chunk, begun = 256, time.perf_counter()
-    took = 0.0
+    trial.advance(getattr(config, "start", 0))  # before it learns, a step costs next to nothing
+    free, begun = trial.env_steps, time.perf_counter()
+    chunk, took = 256, 0.0
     while took < min(0.2, 0.1 * seconds):
         trial.advance(trial.env_steps + chunk)
         took = time.perf_counter() - begun
         chunk *= 2
-    steps = max(1, int(seconds * trial.env_steps / took))
+    steps = max(1, int(seconds * (trial.env_steps - free) / took))
     say(f"{seconds:g} seconds are about {steps:,} steps here")
     return replace(config, steps=steps)
 
