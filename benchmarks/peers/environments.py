@@ -2,8 +2,9 @@
 
     python benchmarks/peers/environments.py
 
-They lie under $QLEARN_PEERS, or ~/.cache/qlearn-peers: `sb3`, `jax`, and beside them a checkout of
-PureJaxQL, `purejaxql`, which is on no package registry and has to be cloned there by hand.
+They lie under $QLEARN_PEERS, or ~/.cache/qlearn-peers: `sb3`, `jax`, `replay`, and beside them a
+checkout of PureJaxQL, `purejaxql`, which is on no package registry and has to be cloned there by
+hand.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ PACKAGES = {
         "six",  # gymnax 0.0.6 imports it and does not say so
         "numpy",
     ],
+    "replay": ["cpprb==11.0.0", "torchrl==0.14.1", "torch", "numpy"],
 }
 LIBRARIES_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 ONE_THREAD = dict.fromkeys(LIBRARIES_THREADS, "1")

@@ -16,17 +16,18 @@ from qlearn.kernels.build import build
 from qlearn.replay import calls, rule
 from qlearn.replay import ring as rings
 from qlearn.replay import tree as trees
+from qlearn.rng import uniform
 
 SURE = 1e-4  # p-values of seeded draws: they are as they are
 
 
-def played(prioritized: bool, **options) -> ReplayBuffer:
-    """Lanes of unequal fill, with ends and gaps among their places."""
+def played(prioritized: bool, fullest: int = 50, **options) -> ReplayBuffer:
+    """Lanes of unequal fill, with ends and gaps among their 50 places."""
     replay = ReplayBuffer(150, 2, envs=3, prioritized=prioritized, seed=8, **options)
     play = Play(replay, 1)
-    while replay._ring.filled.max() < 50:  # one has been around
+    while replay._ring.filled.max() < fullest:
         play.step()
-    assert replay._ring.filled.min() < 50
+    assert replay._ring.filled.min() < fullest
     return replay
 
 
@@ -42,8 +43,9 @@ def p_value(replay: ReplayBuffer, slots: np.ndarray, shares: np.ndarray) -> floa
     return stats.chisquare(counts[places], shares / shares.sum() * counts.sum()).pvalue
 
 
-def test_uniform_draws_are_uniform() -> None:
-    replay = played(False)
+@pytest.mark.parametrize("fullest", [20, 50])
+def test_uniform_draws_are_uniform(fullest) -> None:
+    replay = played(False, fullest)
     assert p_value(replay, replay.sample(200_000).slots, np.ones(len(replay))) > SURE
     assert (replay.sample(10).weights == 1).all()
 
@@ -178,11 +180,20 @@ def draw_batch(ring, tree, prioritized, beta, slots, weights, stream):
     rule.draw(ring, tree, prioritized, beta, slots, weights, stream)
 
 
+def find(tree, mass):
+    """One leaf, from the root down."""
+    leaf = 0
+    for level in range(len(tree.starts) - 1, -1, -1):
+        leaf, mass = trees.child(tree, level, leaf, mass)
+    return leaf
+
+
 def draw_singly(ring, tree, prioritized, slots, stream):
     top = rings.top_of(ring)
     for row in range(len(slots)):
         if prioritized:
-            slots[row] = trees.draw(tree, row, len(slots), stream)
+            mass = (row + uniform(stream)) / len(slots) * trees.total(tree)
+            slots[row] = find(tree, mass)
         else:
             slots[row] = rings.draw(ring, top, stream)
 
@@ -255,7 +266,7 @@ def set_all(tree, leaves, priorities):
 
 def find_all(tree, masses, found):
     for k in range(len(masses)):
-        found[k] = trees.find(tree, masses[k])
+        found[k] = find(tree, masses[k])
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 
 import numpy as np
@@ -120,6 +121,29 @@ def test_strided_and_read_only_arrays_and_other_types_are_taken() -> None:
         frames.astype(np.float32), np.arange(3), np.ones(3) * [1, 2, 3], after.astype(np.float32),
         flags == 1, [False] * 3,
     )  # fmt: skip
+    for one, other in zip(replay.sample(9), plain.sample(9), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", [*inspect.signature(ReplayBuffer.add).parameters][1:])
+def test_every_other_number_of_an_array_is_no_array_of_its_own(name) -> None:
+    replay, plain = ReplayBuffer(20, 2, envs=4), ReplayBuffer(20, 2, envs=4)
+    frames, after = np.arange(16, dtype=np.float32).reshape(2, 4, 2)
+    numbers = np.arange(4), np.arange(4, dtype=np.float32)
+    terminated, truncated, left_out = np.eye(4, dtype=bool)[1:]
+    given = {
+        "observations": frames,
+        "actions": numbers[0],
+        "rewards": numbers[1],
+        "next_observations": after,
+        "terminated": terminated,
+        "truncated": truncated,
+        "valid": ~left_out,
+    }
+    plain.add(**given)
+    strided = given[name].repeat(2, axis=0)
+    strided[1::2] = strided[::-2]
+    replay.add(**given | {name: strided[::2]})
     for one, other in zip(replay.sample(9), plain.sample(9), strict=True):
         np.testing.assert_array_equal(one, other)
 

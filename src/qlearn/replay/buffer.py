@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from qlearn import rng as random_streams
 from qlearn.errors import UserError
-from qlearn.kernels.build import Kernels, build
+from qlearn.kernels.build import build
+from qlearn.kernels.direct import direct
 from qlearn.replay import calls
 from qlearn.replay.batch import Batch
 from qlearn.replay.ring import ring_of
@@ -63,11 +64,8 @@ class ReplayBuffer:
         self._ring = ring_of(capacity, self.envs, self._words, self._word.type)
         self._tree = tree_of(len(self._ring.ends) if self.prioritized else 1)
         self._many = (self.envs, *self.observation)
-        self._actions = np.zeros(self.envs, np.int64)  # of one step, from here on
-        self._rewards = np.zeros(self.envs, np.float32)
-        self._terminated = np.zeros(self.envs, np.bool_)
-        self._truncated = np.zeros(self.envs, np.bool_)
-        self._valid = np.zeros(self.envs, np.bool_)
+        self._step_types = (self.dtype, self.dtype, INT64, FLOAT32, BOOL, BOOL)
+        self._step_shapes = (self._many,) * 2 + ((self.envs,),) * 4
         self._everyone = np.ones(self.envs, np.bool_)
         self._ahead: Future | None = None
         self._compile()
@@ -77,15 +75,14 @@ class ReplayBuffer:
         replay = self._ring, self._tree, self.prioritized
         step = np.zeros(self.envs * self._words, self._word)
         slots, numbers, flags = np.zeros(1, np.int64), np.zeros(1, np.float32), self._everyone
-        self._add = _compiled(
-            kernels, "add_step", *replay, step, self._actions, self._rewards, step, flags, flags,
-            flags,
-        )  # fmt: skip
-        self._sample = _compiled(
+        self._add = direct(
+            kernels, "add_step", *replay, step, slots, numbers, step, flags, flags, flags
+        )
+        self._sample = direct(
             kernels, "sample_batches", *replay, self.beta, self.n_step, self.discount, 1,
             self._stream, slots, step, slots, numbers, step, numbers, flags, flags, numbers,
         )  # fmt: skip
-        self._set_errors = _compiled(
+        self._set_errors = direct(
             kernels, "set_errors", self._ring, self._tree, slots, numbers, self.alpha
         )
         self.compile_seconds = kernels.compile_seconds
@@ -127,24 +124,30 @@ class ReplayBuffer:
 
         With one lane also without the leading axis.
         """
-        self._settle()
-        frames = self._bytes_of("observations", observations)
-        afters = self._bytes_of("next_observations", next_observations)
-        self._put("actions", actions, self._actions, WHOLE)
-        self._put("rewards", rewards, self._rewards, NUMBERS)
-        self._put("terminated", terminated, self._terminated, FLAGS)
-        self._put("truncated", truncated, self._truncated, FLAGS)
-        if valid is not None:
-            self._put("valid", valid, self._valid, FLAGS)
+        if self._ahead is not None:
+            self._settle()
+        if not self._fits(observations, next_observations, actions, rewards, terminated, truncated):
+            observations = self._frames_of("observations", observations)
+            next_observations = self._frames_of("next_observations", next_observations)
+            actions = self._numbers_of("actions", actions, INT64, WHOLE)
+            rewards = self._numbers_of("rewards", rewards, FLOAT32, NUMBERS)
+            terminated = self._numbers_of("terminated", terminated, BOOL, FLAGS)
+            truncated = self._numbers_of("truncated", truncated, BOOL, FLAGS)
+        if valid is None:
+            valid = self._everyone
+        else:
+            valid = self._numbers_of("valid", valid, BOOL, FLAGS)
+        word = self._word
         if not self._add(
-            self._ring, self._tree, self.prioritized, frames, self._actions, self._rewards, afters,
-            self._terminated, self._truncated, self._everyone if valid is None else self._valid,
+            self._ring, self._tree, self.prioritized, np.frombuffer(observations, word), actions,
+            rewards, np.frombuffer(next_observations, word), terminated, truncated, valid,
         ):  # fmt: skip
             raise UserError("actions must be numbers of at most 31 bits")
 
     def sample(self, batch: int, count: int | None = None) -> Batch:
         """`batch` transitions; with `count`, so many batches at once, drawn one after the other."""
-        self._settle()
+        if self._ahead is not None:
+            self._settle()
         return self._draw(batch, count)
 
     def batches(
@@ -224,16 +227,14 @@ class ReplayBuffer:
             self._ahead = None
 
     def _draw(self, batch: int, count: int | None) -> Batch:
-        batch = _count("batch", batch)
+        if type(batch) is not int or batch < 1:
+            batch = _count("batch", batch)
         rows = batch if count is None else batch * _count("count", count)
         shape, dtype, empty = (rows, *self.observation), self.dtype, np.empty
         observations, followers = empty(shape, dtype), empty(shape, dtype)
         actions, slots = empty(rows, INT64), empty(rows, INT64)
-        rewards, discounts, weights = (
-            empty(rows, FLOAT32),
-            empty(rows, FLOAT32),
-            empty(rows, FLOAT32),
-        )
+        rewards, discounts = empty(rows, FLOAT32), empty(rows, FLOAT32)
+        weights = empty(rows, FLOAT32)
         terminated, truncated = empty(rows, BOOL), empty(rows, BOOL)
         word = self._word
         if not self._sample(
@@ -250,17 +251,25 @@ class ReplayBuffer:
             return drawn
         return Batch(*(array.reshape(count, batch, *array.shape[1:]) for array in drawn))
 
-    def _bytes_of(self, name: str, given: Any) -> np.ndarray:
-        """A frame of every lane, flat, in words."""
-        if (
-            type(given) is not np.ndarray
-            or given.dtype is not self.dtype
-            or given.shape != self._many
-        ):
-            given = self._frames_of(name, given)
-        return np.frombuffer(np.ascontiguousarray(given), self._word)
+    def _fits(self, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> bool:
+        """Whether the arrays of a step can be handed to compiled code as they are.
+
+        At such length because it is asked at every step: one by one, it takes 2 us more.
+        """
+        return (
+            type(a) is type(b) is type(c) is type(d) is type(e) is type(f) is np.ndarray
+            and (a.dtype, b.dtype, c.dtype, d.dtype, e.dtype, f.dtype) == self._step_types
+            and (a.shape, b.shape, c.shape, d.shape, e.shape, f.shape) == self._step_shapes
+            and a.flags.c_contiguous
+            and b.flags.c_contiguous
+            and c.flags.c_contiguous
+            and d.flags.c_contiguous
+            and e.flags.c_contiguous
+            and f.flags.c_contiguous
+        )
 
     def _frames_of(self, name: str, given: Any) -> np.ndarray:
+        """A frame of every lane."""
         array = _array(name, given)
         if not np.can_cast(array.dtype, self.dtype, "same_kind"):
             raise UserError(
@@ -268,27 +277,16 @@ class ReplayBuffer:
             )
         if array.shape != self._many and not (self.envs == 1 and array.shape == self.observation):
             raise UserError(f"{name} have the shape {array.shape}, not {self._many}")
-        return array.astype(self.dtype, copy=False)
+        return np.ascontiguousarray(array, self.dtype)
 
-    def _put(self, name: str, given: Any, into: np.ndarray, kinds: str) -> None:
+    def _numbers_of(self, name: str, given: Any, dtype: np.dtype, kinds: str) -> np.ndarray:
         """A number for every lane."""
-        array = given if type(given) is np.ndarray else _array(name, given)
+        array = _array(name, given)
         if array.dtype.kind not in kinds:
-            raise UserError(f"{name} cannot be {array.dtype}; convert them to {into.dtype}")
-        if array.size != self.envs or array.ndim > 1:
-            raise UserError(f"{name} have the shape {array.shape}, not {into.shape}")
-        into[:] = array
-
-
-def _compiled(kernels: Kernels, entry: str, *arguments: Any) -> Callable:
-    """The machine code for arguments of these types, which it does not look at again.
-
-    Numba's dispatcher does at every call, and takes 2 us for these.
-    """
-    from numba import typeof
-
-    kernels.prepare(entry, *arguments)
-    return kernels.entries[entry].get_overload(tuple(map(typeof, arguments)))
+            raise UserError(f"{name} cannot be {array.dtype}; convert them to {dtype}")
+        if array.shape != (self.envs,) and not (self.envs == 1 and array.ndim == 0):
+            raise UserError(f"{name} have the shape {array.shape}, not ({self.envs},)")
+        return np.ascontiguousarray(array, dtype)  # of at least one dimension
 
 
 def _array(name: str, given: Any) -> np.ndarray:

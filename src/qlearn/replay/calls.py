@@ -49,8 +49,8 @@ def sample_batches(
     width = ring.frames.shape[1]
     for row in range(len(slots)):
         slot = slots[row]
-        reward, factor, following, _ = rings.look_ahead(ring, slot, n_step, discount)
-        end = ring.ends[rings.before(ring, following)]
+        reward, factor, following, count = rings.look_ahead(ring, slot, n_step, discount)
+        end = ring.ends[slot if count == 1 else rings.before(ring, following)]
         copy(ring.frames[slot], frames, row * width)
         copy(ring.frames[following], afters, row * width)
         actions[row] = ring.actions[slot]

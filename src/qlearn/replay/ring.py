@@ -64,13 +64,13 @@ def bytes_of(capacity: int, width: int, item: int = 4) -> int:
 
 
 def put_frame(ring, slot, frame, end):
-    """A frame into a slot; the transition that was there is gone."""
-    if ring.ends[slot] < LAST:
-        ring.held[0] -= 1
+    """A frame into a slot; gives how many transitions that costs."""
+    lost = 1 if ring.ends[slot] < LAST else 0
     row = ring.frames[slot]
     for j in range(len(row)):
         row[j] = frame[j]
     ring.ends[slot] = end
+    return lost
 
 
 def add(ring, lane, frame, action, reward, after, terminated, truncated):
@@ -81,16 +81,17 @@ def add(ring, lane, frame, action, reward, after, terminated, truncated):
     slot = start + head
     following = head + 1 if head + 1 < room else 0
     end = TERMINATED if terminated else TRUNCATED if truncated else GOES_ON
-    put_frame(ring, slot, frame, end)
+    lost = put_frame(ring, slot, frame, end)
     ring.actions[slot] = action
     ring.rewards[slot] = reward
-    put_frame(ring, start + following, after, WAITS if end == GOES_ON else LAST)
-    ring.held[0] += 1
+    lost += put_frame(ring, start + following, after, WAITS if end == GOES_ON else LAST)
     if end != GOES_ON:
         following = following + 1 if following + 1 < room else 0
-        put_frame(ring, start + following, after, WAITS)  # until the next episode has its first
+        lost += put_frame(ring, start + following, after, WAITS)  # for the next episode's first
+    ring.held[0] += 1 - lost
     ring.heads[lane] = following
-    ring.filled[lane] = max(ring.filled[lane], room if following <= head else following + 1)
+    if ring.filled[lane] < room:
+        ring.filled[lane] = room if following <= head else max(ring.filled[lane], following + 1)
     return slot
 
 
@@ -127,8 +128,9 @@ def draw(ring, top, stream):
     lanes = len(ring.heads)
     room = len(ring.ends) // lanes
     while True:
-        k = integers(stream, lanes * top)
-        slot = (k % lanes) * room + k // lanes
+        slot = integers(stream, lanes * top)
+        if top < room:
+            slot = slot // top * room + slot % top
         if ring.ends[slot] < LAST:
             return slot
 

@@ -42,7 +42,7 @@ def draw(ring, tree, prioritized, beta, slots, weights, stream):
             slots[row] = rings.draw(ring, top, stream)
             weights[row] = 1.0
         return
-    trees.draw_all(tree, slots, stream)
+    trees.draw(tree, slots, stream)
     least = np.float32(np.inf)
     for row in range(rows):
         least = min(least, tree.nodes[slots[row]])

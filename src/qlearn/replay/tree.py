@@ -98,22 +98,11 @@ def set_priority(tree, leaf, priority):
         place = group
 
 
-@cold
-def find(tree, mass):
-    """The leaf in whose share of the sum `mass` lies; never one of priority 0."""
-    leaf = 0
-    for level in range(len(tree.starts) - 1, -1, -1):
-        leaf, mass = child(tree, level, leaf, mass)
-    return leaf
-
-
 def child(tree, level, parent, mass):
     """Which node of a level `mass` lies in, of the 16 under a parent; and how far into it."""
     nodes, start = tree.nodes, tree.starts[level]
     first = place = start + parent * FANOUT
-    part, mass = quarter(
-        four(nodes, first), four(nodes, first + 4), four(nodes, first + 8), mass
-    )  # fmt: skip
+    part, mass = quarter(four(nodes, first), four(nodes, first + 4), four(nodes, first + 8), mass)
     place += 4 * part
     part, mass = quarter(
         np.float64(nodes[place]), np.float64(nodes[place + 1]), np.float64(nodes[place + 2]), mass
@@ -145,15 +134,13 @@ def four(nodes, first):
     return (a + nodes[first + 1]) + (b + nodes[first + 3])
 
 
-def draw(tree, k, count, stream):
-    """The k-th of `count` leaves drawn together: from its own equal part of the sum."""
-    return find(tree, (k + uniform(stream)) / count * total(tree))
-
-
 @cold
-def draw_all(tree, leaves, stream):
-    """All of them, `draw` after `draw`: so many at a time walk down level by level, so that one
-    waits for its memory while the others go on."""
+def draw(tree, leaves, stream):
+    """As many leaves as there is room for, each from its own equal part of the sum; never one of
+    priority 0.
+
+    So many at a time walk down level by level, so that one waits for its memory while others go on.
+    """
     count, whole = len(leaves), np.float64(total(tree))
     masses = tree.masses
     for first in range(0, count, TOGETHER):
