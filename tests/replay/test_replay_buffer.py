@@ -450,10 +450,6 @@ def test_an_empty_replay_has_nothing_to_sample() -> None:
 # ---------------------------------------------------------------------- others' arrays
 
 
-def numpy_of(drawn: Batch) -> list:
-    return [array if array.dtype != np.int64 else array.astype(np.int32) for array in drawn]
-
-
 def test_torch_shares_the_memory() -> None:
     torch = pytest.importorskip("torch")
     drawn = filled().sample(6, 2)
@@ -476,7 +472,7 @@ def test_torch_without_such_numbers_is_one_clear_line() -> None:
 
 def test_jax_reads_every_array() -> None:
     jax = pytest.importorskip("jax", reason="JAX is not installed")
-    for array in numpy_of(filled().sample(6, 2)):
+    for array in filled().sample(6, 2):
         np.testing.assert_array_equal(np.asarray(jax.dlpack.from_dlpack(array)), array)
 
 
