@@ -102,6 +102,8 @@ def train(
     _offer(settings, algo, {"device": device, "threads": threads, "init": init})
     config = registry.configure(algo, settings, environment, engine)
     all_watchers = _watchers(asked)
+    for note in getattr(config, "announced", lambda _: ())(environment):
+        say(note)
     if seconds is not None:
         config = _budget_of(seconds, algo, engine, environment, config, seed, say)
     learner = registry.make_learner(algo, engine, environment, config, seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import qlearn
 from qlearn.algorithms import registry
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
@@ -163,3 +164,12 @@ def test_each_mistake_is_one_line(settings, said):
 def test_a_learning_rate_that_destroys_the_network_is_one_clear_line():
     with pytest.raises(UserError, match="the network's numbers are lost at step"):
         learner({"lr": 1.0, "layer_norm": False, "loss": "mse", "reward_scale": 1e38}).advance(2000)
+
+
+def test_the_size_of_the_replay_is_said_before_anything_else(tmp_path):
+    said = []
+    qlearn.train("cartpole", algo="dqn", steps=100, out=tmp_path / "run", say=said.append, **QUICK)
+    assert said[0] == "a replay of 5,000 places of 4 float32 takes 0.1 MB"
+
+
+QUICK = {"replay": 5000, "hidden": "16x16"}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from qlearn.errors import UserError
 from qlearn.nets.adam import OPTIMISERS
 from qlearn.nets.layout import widths_of
 from qlearn.replay.ring import LEAST_SLOTS
+from qlearn.replay.size import described
 
 LOSSES = ("huber", "mse")
 AT_EPISODE_ENDS = "episode"
@@ -104,6 +108,11 @@ class DqnConfig:
                 f"every is a number of steps or '{AT_EPISODE_ENDS}', not {self.every!r}"
             )
         return int(self.every)
+
+    def announced(self, environment: Any) -> tuple[str, ...]:
+        """What is worth knowing before anything is made."""
+        shape = environment.observation_shape
+        return (described(self.replay, shape, np.float32, self.prioritized),)
 
     def check(self, engine: str) -> None:
         for name in ("envs", "batch", "steps", "n_step", "target_every", "threads"):
