@@ -295,7 +295,8 @@ class Training:
 
     def _state(self) -> dict[str, np.ndarray]:
         returns = np.concatenate(self.returns) if self.returns else np.zeros(0)
-        return {**self.learner.get_state(), "returns": returns}
+        state = getattr(self.learner, "state_views", self.learner.get_state)()
+        return {**state, "returns": returns}
 
     def _about(self) -> dict[str, Any]:
         """What goes on where it stopped, beside the learner's arrays."""

@@ -20,6 +20,7 @@ class Learner(Protocol):
     - `threads` and `device`, where it runs; 1 and "cpu" are believed otherwise,
     - `stages() -> {name: (seconds, calls)}`, which only grow,
     - `policy_state()` and `set_policy(state)`: what playing needs of the state, where that is less,
+    - `state_views()`: the state without a copy, for who writes it down at once,
     - `advance(steps, episodes=0)`: it then stops after that many episodes in all, too.
     """
 

@@ -168,9 +168,8 @@ class FusedDqn(FusedLearner):
         put_named(self._policy(), state)
         self.kernels.compose_both(self.net, self.target)
 
-    def get_state(self) -> dict[str, np.ndarray]:
-        memory = {name: array.copy() for name, array in named(*self._memory).items()}
-        return super().get_state() | memory
+    def state_views(self) -> dict[str, np.ndarray]:
+        return super().state_views() | named(*self._memory)
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         super().set_state(state)

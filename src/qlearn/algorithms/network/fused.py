@@ -126,8 +126,11 @@ class FusedLearner(Books):
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on, as named arrays."""
-        named = {name: array.copy() for name, array in self._named().items()}
-        return named | self.world.get_state()
+        return {name: array.copy() for name, array in self.state_views().items()}
+
+    def state_views(self) -> dict[str, np.ndarray]:
+        """The same without a copy: it changes with the next step."""
+        return self._named() | self.world.get_state()
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         put_named(self._named(), state)
