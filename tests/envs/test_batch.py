@@ -537,13 +537,14 @@ def test_stepping_keeps_no_memory(shared):
     held = []
     tracemalloc.start()
     try:
-        for _ in range(8):
+        for _ in range(16):
             for row in actions:
                 batch.step(row)
             held.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    assert min(held[4:]) - min(held[:4]) < 500  # in 2,000 steps and more
+    # In 2,000 steps and more; the first 4,000 may still fill what Python keeps for itself.
+    assert min(held[12:]) - min(held[8:12]) < 500
 
 
 def test_what_a_step_gives_are_the_batchs_own_arrays(shared):
