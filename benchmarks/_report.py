@@ -7,7 +7,9 @@ import json
 import platform
 import random
 import statistics
+import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import chain
@@ -90,6 +92,37 @@ def _ratio_of_turns(
     ratios = sorted(of(chance.choices(each, k=len(own))) for _ in range(RESAMPLES))
     low, high = ratios[int(0.025 * RESAMPLES)], ratios[int(0.975 * RESAMPLES) - 1]
     return {"median": of(each), "low": low, "high": high}
+
+
+def trained(what: Sequence[str], seed: int) -> dict[str, Any]:
+    """The report of one `qlearn train`, in a process and a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "qlearn", "train", *what, "--seed", str(seed), "--json"]
+        command += ["--out", f"{folder}/run"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} ended with {done.returncode}")
+    report = json.loads(done.stdout.splitlines()[-1])
+    print(
+        f"  {' '.join(what)} seed {seed}: greedy mean {report['eval']['mean']:.1f} after"
+        f" {report['env_steps']:,} steps in {report['train_seconds']:.1f} s",
+        file=sys.stderr,
+    )
+    keys = ("seed", "env_steps", "updates", "train_seconds", "total_seconds", "eval", "best_eval")
+    return {key: report[key] for key in keys}
+
+
+def learned(what: Sequence[str], first_seed: int, seeds: int) -> dict[str, Any]:
+    """Trains so many seeds, prints what the last networks earn, and gives it."""
+    reports = [trained(what, first_seed + k) for k in range(seeds)]
+    means = [report["eval"]["mean"] for report in reports]
+    seconds = [report["train_seconds"] for report in reports]
+    print(f"\nqlearn train {' '.join(what)}: greedy mean of 100 episodes of the last network")
+    print(f"  median {statistics.median(means):.1f}, worst {min(means):.1f} of {seeds} seeds")
+    print(
+        f"  seconds of training, median {statistics.median(seconds):.1f}, worst {max(seconds):.1f}"
+    )
+    return {"seeds": reports, "median": statistics.median(means), "worst": min(means)}
 
 
 def record(name: str, tables: Mapping[str, Any], wanted: bool) -> None:

@@ -88,11 +88,12 @@ def configure(
     cls = config_class(algo)
     settings = {**(environment.settings.get(algo, {}) if environment else {}), **settings}
     defaults = {field.name: field.default for field in fields(cls)}
+    kinds = {field.name: str(field.type) for field in fields(cls)}
     values = {}
     for key, value in settings.items():
         if key not in defaults:
             raise UserError(f"there is no setting '{key}' for {algo}{closest(key, defaults)}")
-        kind = cls.__annotations__[key]
+        kind = kinds[key]
         if value is None and defaults[key] is None:
             continue
         if "str" in kind:  # numbers or words, such as schedules

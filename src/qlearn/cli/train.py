@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("env", nargs="?", metavar="ENV")
     parser.add_argument("--resume", metavar="RUN", help="go on with a run: a folder, a name, last")
     parser.add_argument("--algo", default="auto", help="table, pqn, dqn (default: by what is seen)")
-    parser.add_argument("--engine", default="auto", help="dict, numba (default: the fastest)")
+    parser.add_argument(
+        "--engine", default="auto", help="numba, fused, torch, dict, ... (default: the fastest)"
+    )
     parser.add_argument("--steps", type=options.whole(1), help="environment steps in all")
     parser.add_argument("--episodes", type=options.whole(1), help="episodes in all")
     parser.add_argument("--seconds", type=options.positive, help="about how long, as a step budget")
@@ -37,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init", metavar="SEED|FILE", help="the same untrained weights for every run"
     )
-    parser.add_argument("--preset", metavar="NAME", help="settings known to do well: mountaincar")
+    parser.add_argument(
+        "--preset", metavar="NAME", help="settings known to do well: mountaincar, lunarlander"
+    )
     parser.add_argument("--out", metavar="DIR", help="the run's own folder")
     parser.add_argument(
         "--tensorboard", action="store_true", help="event files in the run's folder"

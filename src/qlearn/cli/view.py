@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from qlearn.cli.durations import duration
 from qlearn.cli.sparkline import BLOCKS, PLAIN, sparkline
-from qlearn.runs.watchers import Watcher
+from qlearn.runs.watchers import Watched, Watcher
 
 if TYPE_CHECKING:
     from qlearn.cli.console import Console
-    from qlearn.runs.driver import Training
 
 AFTER_SECONDS = 1.0  # shorter trainings neither import rich nor show anything
 LEAST_SECONDS = 0.125  # between two pictures
@@ -82,7 +81,7 @@ class TrainingView(Watcher):
         self._begun = self._next = float("inf")
         self._share_before = 0.0
 
-    def begins(self, training: Training) -> None:
+    def begins(self, training: Watched) -> None:
         self._begun = time.perf_counter()
         self._next = self._begun + AFTER_SECONDS
         self._share_before = training.share
@@ -90,7 +89,7 @@ class TrainingView(Watcher):
     def wants(self, now: float) -> bool:
         return now >= self._next
 
-    def looks(self, training: Training) -> None:
+    def looks(self, training: Watched) -> None:
         if self._live is None:
             self._open()
         begun = time.perf_counter()
@@ -102,14 +101,14 @@ class TrainingView(Watcher):
         took = time.perf_counter() - begun
         self._next = begun + max(LEAST_SECONDS, took / MOST_SHARE)
 
-    def logged(self, training: Training, row: dict[str, Any]) -> None:
+    def logged(self, training: Watched, row: dict[str, Any]) -> None:
         if row["return"] is not None:
             self._returns = [*self._returns[1 - KEPT_RETURNS :], row["return"]]
 
-    def judged(self, training: Training, row: dict[str, Any]) -> None:
+    def judged(self, training: Watched, row: dict[str, Any]) -> None:
         self._greedy = (row["eval"]["mean"], training.best_mean, row["env_steps"])
 
-    def ends(self, training: Training) -> None:
+    def ends(self, training: Watched) -> None:
         if self._live is not None:
             self._live.stop()
 
@@ -123,7 +122,7 @@ class TrainingView(Watcher):
         self._live = Live(console=RichConsole(stderr=True), auto_refresh=False, transient=True)
         self._live.start()
 
-    def _facts(self, training: Training) -> Facts:
+    def _facts(self, training: Watched) -> Facts:
         share, elapsed = training.share, time.perf_counter() - self._begun
         done = share - self._share_before
         return Facts(

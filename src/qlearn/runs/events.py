@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qlearn.errors import missing_extra
-from qlearn.runs.watchers import Watcher
-
-if TYPE_CHECKING:
-    from qlearn.runs.driver import Training
+from qlearn.runs.watchers import Watched, Watcher
 
 EVAL = ("mean", "std", "min", "max")
 FLUSH_SECONDS = 1.0
@@ -31,7 +28,7 @@ class EventFile(Watcher):
         self._writer: Any = None
         self._flushed = 0.0
 
-    def begins(self, training: Training) -> None:
+    def begins(self, training: Watched) -> None:
         name = f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"
         self._writer = self._writer_class((training.folder.path / name).open("wb"))
         self._write(self._event(0, file_version="brain.Event:2"))
@@ -40,18 +37,18 @@ class EventFile(Watcher):
         start = self._events.SessionLog(status=self._events.SessionLog.START)
         self._write(self._event(training.env_steps + 1, session_log=start))
 
-    def logged(self, training: Training, row: dict[str, Any]) -> None:
+    def logged(self, training: Watched, row: dict[str, Any]) -> None:
         values = {key: row[key] for key in row if key not in ("env_steps", "machine")}
         for stage in training.stages.report():
             values[f"stages/{stage['name']}"] = stage["share"]
         values["steps_per_second"] = training.steps_per_second
         self._scalars(row["env_steps"], values)
 
-    def judged(self, training: Training, row: dict[str, Any]) -> None:
+    def judged(self, training: Watched, row: dict[str, Any]) -> None:
         values = {f"eval/{key}": row["eval"][key] for key in EVAL}
         self._scalars(row["env_steps"], values | {"eval/best": training.best_mean})
 
-    def ends(self, training: Training) -> None:
+    def ends(self, training: Watched) -> None:
         self._writer.flush()
         self._writer.close()
 

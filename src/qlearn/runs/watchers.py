@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from qlearn.runs.driver import Training
+from qlearn.runs.folder import RunFolder
+from qlearn.runs.learner import Learner
+from qlearn.runs.stages import Stages
+
+
+class Watched(Protocol):
+    """What there is to see of a training in progress."""
+
+    folder: RunFolder
+    learner: Learner
+    stages: Stages
+
+    @property
+    def env_steps(self) -> int: ...
+    @property
+    def train_seconds(self) -> float: ...
+    @property
+    def steps_per_second(self) -> float: ...
+    @property
+    def share(self) -> float: ...
+    @property
+    def best_mean(self) -> float: ...
 
 
 class Watcher:
@@ -14,23 +34,23 @@ class Watcher:
 
     name = "watcher"
 
-    def begins(self, training: Training) -> None:
+    def begins(self, training: Watched) -> None:
         pass
 
     def wants(self, now: float) -> bool:
         """Whether it would look now; asked at every chunk border, so it must be quick."""
         return False
 
-    def looks(self, training: Training) -> None:
+    def looks(self, training: Watched) -> None:
         pass
 
-    def logged(self, training: Training, row: dict[str, Any]) -> None:
+    def logged(self, training: Watched, row: dict[str, Any]) -> None:
         pass
 
-    def judged(self, training: Training, row: dict[str, Any]) -> None:
+    def judged(self, training: Watched, row: dict[str, Any]) -> None:
         pass
 
-    def ends(self, training: Training) -> None:
+    def ends(self, training: Watched) -> None:
         pass
 
 

@@ -123,9 +123,11 @@ def test_one_episode_in_four_never_settles():
 
 def test_states_are_learned_too():
     settings = {"steps": 6000, "hidden": "32", "updates": 1.0, "lr": 3e-3}
-    playing = learner(settings, game="grid")
+    worth = {"reward": "arrival", "goal_reward": 20.0, "hole_reward": -20.0}
+    playing = learner(settings, game="grid", options=worth)
+    assert playing.evaluate(20, 0, 100).mean < 0.0
     playing.advance(6000)
-    assert playing.evaluate(20, 0, 100).mean >= -7.0  # nine steps to the goal, the last one paid
+    assert playing.evaluate(20, 0, 100).mean == 20.0 - 7.0  # eight steps, the last into the goal
 
 
 def test_a_policy_is_far_smaller_than_a_state():

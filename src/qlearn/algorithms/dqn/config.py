@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from qlearn.algorithms.network.config import NetworkConfig
 from qlearn.errors import UserError
 from qlearn.nets.adam import OPTIMISERS
-from qlearn.nets.layout import widths_of
 from qlearn.replay.ring import LEAST_SLOTS
 from qlearn.replay.size import described
 
@@ -18,17 +18,10 @@ AT_EPISODE_ENDS = "episode"
 
 
 @dataclass(frozen=True)
-class DqnConfig:
-    lr: float | str = "1e-3->1e-5"
-    """Learning rate: a number or a schedule such as 1e-3->0."""
-    discount: float | None = None
-    """Discount (gamma); by default the environment's own."""
+class DqnConfig(NetworkConfig):
     epsilon: float | str = "1->0.05@0.2"
-    """Chance of a random action: a number or a schedule."""
-    explorers: float = 0.25
-    """Share of the episodes that never settle, so that failures stay in the replay after success."""
-    restless: float = 0.3
-    """The least epsilon of those."""
+    envs: int = 8
+    steps: int = 200_000
     persist: float = 0.0
     """Chance that a random action is kept for one more step; where one alone leads nowhere."""
     double: bool = True
@@ -59,44 +52,9 @@ class DqnConfig:
     """Steps between two times of learning; 'episode': whenever an episode has ended."""
     batch: int = 64
     """Transitions in one update."""
-    reward_scale: float = 0.1
-    """Rewards are multiplied by this before they are learned; scores are not."""
-    hidden: str = "64x64"
-    """Widths of the hidden layers."""
-    activation: str = "relu"
-    """relu, selu or tanh."""
-    layer_norm: bool = True
-    """LayerNorm after each hidden layer's sums."""
-    scale_inputs: bool = True
-    """Centre each input and divide it by its spread so far."""
-    envs: int = 8
-    """Copies of the environment."""
-    optimiser: str = "adam"
-    """adam or radam; with the torch engine any of torch.optim by its name."""
-    clip: float = 10.0
-    """The most that the norm of a gradient may be; 0: any."""
-    average: float = 0.995
-    """Weight of the past in the average of the parameters, which is what plays; 0: the newest."""
-    overtime: float = 1.0
-    """Training episodes last up to this many times the environment's own limit. Only for
-    environments that compile; evaluations keep the limit."""
-    steps: int = 200_000
-    """Environment steps of the whole training."""
-    episodes: int = 0
-    """Episodes of the whole training; 0 leaves the end to `steps`."""
-    threads: int = 1
-    """Threads of the torch engine; the fused one learns on one."""
-    init: str = ""
-    """Untrained parameters: of another seed, or out of a checkpoint file."""
-    until_every: int = 0
-    """Steps between greedy evaluations under --until; 0: a fiftieth of the budget."""
 
     def settled(self, engine: str) -> DqnConfig:
         return replace(self, every=str(self.every))
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        return widths_of(self.hidden)
 
     @property
     def learn_every(self) -> int:
@@ -115,25 +73,12 @@ class DqnConfig:
         return (described(self.replay, shape, np.float32, self.prioritized),)
 
     def check(self, engine: str) -> None:
-        for name in ("envs", "batch", "steps", "n_step", "target_every", "threads"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("episodes", "clip", "until_every", "start", "updates"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UserError(f"{name} must be at least 0, not {getattr(self, name):g}")
-        if self.discount is not None and not 0.0 <= self.discount <= 1.0:
-            raise UserError(f"discount must be between 0 and 1, not {self.discount:g}")
-        for name in ("explorers", "restless", "persist", "alpha"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise UserError(f"{name} must be between 0 and 1, not {getattr(self, name):g}")
+        self.check_network()
+        self.at_least(1, "batch", "n_step", "target_every")
+        self.at_least(0, "start", "updates")
+        self.shares("persist", "alpha")
         if not 0.0 < self.tau <= 1.0:
             raise UserError(f"tau must be above 0 and at most 1, not {self.tau:g}")
-        if not 0.0 <= self.average < 1.0:
-            raise UserError(f"average must be at least 0 and below 1, not {self.average:g}")
-        if not 1.0 <= self.overtime < 1e6:
-            raise UserError(f"overtime must be at least 1, not {self.overtime:g}")
-        if not self.reward_scale > 0.0:
-            raise UserError(f"reward_scale must be above 0, not {self.reward_scale:g}")
         if self.loss not in LOSSES:
             raise UserError(f"loss must be huber or mse, not {self.loss!r}")
         if engine == "fused" and self.optimiser not in OPTIMISERS:

@@ -22,7 +22,6 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,12 +44,11 @@ from qlearn.algorithms.network.books import (
     TERMINAL,
     UPDATES,
     VALUE,
-    Books,
 )
 from qlearn.algorithms.network.fused import architecture_of, initial_parameters, put_named
 from qlearn.algorithms.network.greedy import Player
 from qlearn.algorithms.network.seeing import first_scale, notice, settle_scale
-from qlearn.envs.registry import batch
+from qlearn.algorithms.network.torch_learner import TorchLearner
 from qlearn.errors import UserError, closest
 from qlearn.kernels.build import build
 from qlearn.nets.adam import OPTIMISERS
@@ -88,10 +86,10 @@ def notice_all(seen, valid, books, count):
 # ----------------------------------------------------------------------------- the learner
 
 
-class TorchDqn(Books):
+class TorchDqn(TorchLearner):
     """DQN, step by step from Python."""
 
-    algo, engine, device = "dqn", "torch", "cpu"
+    algo = "dqn"
 
     def __init__(self, environment: Any, config: DqnConfig, seed: int) -> None:
         config.check(self.engine)
@@ -130,12 +128,7 @@ class TorchDqn(Books):
             "chances of dqn", (explore_all, change_moods, notice_all, settle_scale), {}
         )
         self.player = Player(environment, self.architecture)  # greedy episodes, compiled
-        played = environment
-        if environment.compiled:  # training may go on beyond the time limit
-            played = replace(environment, max_steps=self.plan.max_steps)
-        self.batch = batch(played, config.envs, seed)
-        self.notes: tuple[str, ...] = getattr(self.batch, "notes", ())
-        self.batch.reset()
+        self.begin_games(seed)
         self.actions = np.zeros(config.envs, np.int64)
         self._prepare()
         everyone = np.ones(config.envs, np.bool_)
@@ -315,10 +308,6 @@ class TorchDqn(Books):
     def rows(self) -> int:
         return self.config.batch
 
-    @property
-    def parameters(self) -> np.ndarray:
-        return flat_of(self.architecture, self.average.parameters())
-
     # ------------------------------------------------------------- checkpoints
 
     def _networks(self) -> dict[str, list[torch.Tensor]]:
@@ -365,48 +354,30 @@ class TorchDqn(Books):
     def set_policy(self, state: dict[str, np.ndarray]) -> None:
         put_named({"scale": self.scale}, state)
         for name in ("params", "average"):
-            self._put(name, state)
-
-    def _put(self, name: str, state: dict[str, np.ndarray]) -> None:
-        if state[name].shape != (self.architecture.parameters,):
-            raise ValueError(f"'{name}' is {state[name].shape}, not this network's")
-        flat = state[name].astype(np.float32, copy=False)
-        put_flat(self.architecture, flat, self._networks()[name])
-
-    @property
-    def _prefix(self) -> str:
-        return "" if self.environment.compiled else "batch."
+            self.put_network(name, state)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on, as named arrays: those of the fused engine."""
         return (
-            {name: flat_of(self.architecture, part) for name, part in self._networks().items()}
+            self.flat_networks()
             | {name: array.copy() for name, array in self._arrays().items()}
             | {name: part.numpy().copy() for name, part in self._optimiser_parts()}
             | self.replay.get_state()
-            | {self._prefix + name: array for name, array in self.batch.get_state().items()}
+            | self.games_state()
         )
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         put_named(self._arrays(), state)
         self.replay.set_state(state)
         for name in self._networks():
-            self._put(name, state)
+            self.put_network(name, state)
         for parameter in self.network.parameters():
             step = self.optimiser.state[parameter].get("step")
             if isinstance(step, torch.Tensor):
                 step.fill_(self.updates)
         for name, part in self._optimiser_parts():
             part.copy_(torch.from_numpy(state[name].reshape(part.shape)))
-        prefix = self._prefix
-        known = {*self._arrays(), *self._networks(), *self.replay.get_state()}
-        self.batch.set_state(
-            {
-                name.removeprefix(prefix): array
-                for name, array in state.items()
-                if name.startswith(prefix) and name not in known
-            }
-        )
+        self.put_games(state, {*self._arrays(), *self._networks(), *self.replay.get_state()})
 
 
 def make_optimiser(name: str, parameters: list[torch.Tensor]) -> Any:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import copy
 import math
 import time
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,17 +34,16 @@ from qlearn.algorithms.network.books import (
     TERMINAL,
     UPDATES,
     VALUE,
-    Books,
 )
-from qlearn.algorithms.network.fused import architecture_of, initial_parameters
+from qlearn.algorithms.network.fused import architecture_of, initial_parameters, put_named
 from qlearn.algorithms.network.greedy import Player
 from qlearn.algorithms.network.seeing import LEAST_SPREAD, first_scale
+from qlearn.algorithms.network.torch_learner import TorchLearner
 from qlearn.algorithms.pqn.config import PqnConfig
 from qlearn.algorithms.pqn.fused import shuffle
 from qlearn.algorithms.pqn.learner import plan_of
-from qlearn.envs.registry import batch
 from qlearn.kernels.build import build
-from qlearn.nets.module import Network, flat_of, nn, put_flat, torch
+from qlearn.nets.module import Network, nn, put_flat, torch
 from qlearn.rng import chance, integers
 from qlearn.schedules import value_at
 
@@ -97,10 +95,10 @@ def empty_rollout(steps: int, envs: int, width: int) -> Rollout:
     )
 
 
-class TorchPqn(Books):
+class TorchPqn(TorchLearner):
     """PQN, step by step from Python."""
 
-    algo, engine, device = "pqn", "torch", "cpu"
+    algo = "pqn"
 
     def __init__(self, environment: Any, config: PqnConfig, seed: int) -> None:
         config.check()
@@ -139,17 +137,12 @@ class TorchPqn(Books):
         self.kernels.prepare("explore", self.rollout.actions[0], self.players, self.epsilons(), 2)
         self.kernels.prepare("shuffle", self.order, self.stream)
         self.player = Player(environment, self.architecture)  # greedy episodes, compiled
-        played = environment
-        if environment.compiled:  # training may go on beyond the time limit
-            played = replace(environment, max_steps=self.plan.max_steps)
-        self.batch = batch(played, config.envs, seed)
-        self.notes: tuple[str, ...] = getattr(self.batch, "notes", ())
+        self.begin_games(seed)
         self.compile_seconds = (
             self.kernels.compile_seconds
             + self.player.compile_seconds
             + getattr(self.batch, "compile_seconds", 0.0)
         )
-        self.batch.reset()
 
     def advance(self, steps: int) -> np.ndarray:
         """Learns until at least `steps` steps are done, in whole rollouts; the returns that ended."""
@@ -318,10 +311,6 @@ class TorchPqn(Books):
     def rows(self) -> int:
         return self.config.minibatch
 
-    @property
-    def parameters(self) -> np.ndarray:
-        return flat_of(self.architecture, self.average.parameters())
-
     # ------------------------------------------------------------- checkpoints
 
     def _tensors(self) -> list[torch.Tensor]:
@@ -356,31 +345,15 @@ class TorchPqn(Books):
     def get_state(self) -> dict[str, np.ndarray]:
         """Everything the next rollout depends on, as named arrays: those of the fused engine."""
         return (
-            {
-                name: flat_of(self.architecture, tensors)
-                for name, tensors in self._networks().items()
-            }
+            self.flat_networks()
             | {name: array.copy() for name, array in self._arrays().items()}
-            | {self._prefix + name: array for name, array in self.batch.get_state().items()}
+            | self.games_state()
         )
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        shapes = dict.fromkeys(self._networks(), (self.architecture.parameters,))
-        shapes |= {name: array.shape for name, array in self._arrays().items()}
-        for name, shape in shapes.items():
-            if state[name].shape != shape:
-                raise ValueError(f"'{name}' is {state[name].shape}, not {shape}")
-        for name, tensors in self._networks().items():
-            put_flat(self.architecture, state[name].astype(np.float32, copy=False), tensors)
-        for name, array in self._arrays().items():
-            array[...] = state[name]
+        put_named(self._arrays(), state)
+        for name in self._networks():
+            self.put_network(name, state)
         for step in self._moments("step"):
             step.fill_(self.updates)
-        prefix = self._prefix
-        self.batch.set_state(
-            {
-                name.removeprefix(prefix): array
-                for name, array in state.items()
-                if name.startswith(prefix) and name not in shapes
-            }
-        )
+        self.put_games(state, {*self._arrays(), *self._networks()})
