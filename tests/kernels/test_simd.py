@@ -32,13 +32,22 @@ def spread(a, a0, n, middle):
     return simd.row_squares(a, a0, n, middle)
 
 
+def not_zero(a, a0, n, places, p0, most):
+    return simd.nonzeros(a, a0, n, places, p0, most)
+
+
+def sum_picked(a, a0, ak, b, b0, bk, places, p0, count, s, s0, c, c0, width):
+    simd.picked(a, a0, ak, b, b0, bk, places, p0, count, s, s0, c, c0, width)
+
+
 def rows_of_product(a, ai, ak, b, s, si, c, low, high, width, depth):
     product(a, 0, ai, ak, b, 0, width, s, 0, si, c, 0, width, low, high, width, depth)
 
 
 @pytest.fixture(scope="module")
 def kernels():
-    return build("test simd", [tile_of_4, tile_of_1, total, inner, spread, rows_of_product], {})
+    entries = [tile_of_4, tile_of_1, total, inner, spread, not_zero, sum_picked, rows_of_product]
+    return build("test simd", entries, {})
 
 
 def surrounded(generator, n, before, after=40):
@@ -96,6 +105,50 @@ def test_sums_over_rows_are_their_plain_text(kernels, n):
         assert abs(off) <= size
         off = kernels.spread(a, at, n, middle) - simd.row_squares(x, at, n, float(middle))
         assert abs(off) <= 4 * size
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 15, 16, 17, 33, 300])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+def test_what_is_not_zero_is_found_in_order(kernels, n, share):
+    generator = np.random.default_rng(n)
+    a = surrounded(generator, n, at := 3)
+    a[at : at + n] *= generator.random(n) < share
+    if n > 2:
+        a[at : at + 2] = np.nan, -0.0
+    there = np.flatnonzero(a[at : at + n])
+    for most in (len(there), len(there) + 5, max(0, len(there) - 1)):
+        found, plain = np.full((2, n + 4), -7, np.int32)
+        count = kernels.not_zero(a, at, n, found, 2, most)
+        assert count == simd.nonzeros(a, at, n, plain, 2, most)
+        if most >= len(there):
+            np.testing.assert_array_equal(found[2 : 2 + count], there)
+            np.testing.assert_array_equal(found[[0, 1, *range(2 + count, n + 4)]], -7)
+        else:
+            assert count == -1
+
+
+@pytest.mark.parametrize("width", [1, 3, 16, 31, 64, 130, 256, 300])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_product_of_what_is_not_zero_has_the_bits_of_the_whole(kernels, width, turned):
+    generator = np.random.default_rng(width)
+    depth = 40
+    a = generator.standard_normal(depth) * (generator.random(depth) < 0.3)
+    a = np.repeat(a, 2 if turned else 1).astype(np.float32)
+    ak = 2 if turned else 1
+    b = surrounded(generator, depth * width, b0 := 5)
+    s = surrounded(generator, width, 1)
+    places = np.full(depth + 3, -1, np.int32)
+    there = np.flatnonzero(a[::ak]).astype(np.int32)
+    places[3 : 3 + len(there)] = there
+    whole, part = np.full((2, width + 9), 7.0, np.float32)
+    kernels.tile_of_1(a, 0, 0, ak, b, b0, width, s, 1, 0, whole, 4, 0, depth, min(width, 32))
+    kernels.sum_picked(a, 0, ak, b, b0, width, places, 3, len(there), s, 1, part, 4, width)
+    np.testing.assert_array_equal(part[4 : 4 + min(width, 32)], whole[4 : 4 + min(width, 32)])
+    exact = s[1 : 1 + width] + a[::ak].astype(np.float64) @ b[b0 : b0 + depth * width].reshape(
+        depth, width
+    )
+    np.testing.assert_allclose(part[4 : 4 + width], exact, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(part[[0, 1, 2, 3, *range(4 + width, width + 9)]], 7.0)
 
 
 @pytest.mark.parametrize("turned", [False, True])

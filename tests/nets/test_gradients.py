@@ -38,6 +38,10 @@ def gradient(net, x, targets, actions, rows):
     mlp.decompose(net)
 
 
+def share_of_gradients(net, x, rows, member, members):
+    mlp.gradients(net, x, 0, rows, member, members)
+
+
 def step(net, moments, lr, update):
     adam.squares(net, moments, 0, 1)
     adam.adam(net, moments, lr, update, 0.0, 0, 1)
@@ -45,7 +49,7 @@ def step(net, moments, lr, update):
 
 @pytest.fixture(scope="module")
 def kernels():
-    return build("test gradients", [gradient, step], {})
+    return build("test gradients", [gradient, share_of_gradients, step], {})
 
 
 def some_parameters(architecture, generator):
@@ -115,6 +119,37 @@ def test_gradients_are_those_of_autograd(kernels, hidden, activation, layer_norm
         inputs, outputs = (1, 3, 4, 8, 48)[k], (2, 5, 2, 1, 18)[k]
         architecture = Architecture(inputs, hidden, outputs, activation, layer_norm)
         check(kernels, architecture, rows, seed=rows)
+
+
+def few_inputs(generator, rows, inputs, share):
+    """Rows of which about this share is not 0, one of them none at all."""
+    x = generator.standard_normal((rows, inputs)) * (generator.random((rows, inputs)) < share)
+    x[0] = 0.0
+    return x.astype(np.float32)
+
+
+@pytest.mark.parametrize("hidden", [(256, 64), (33,), (17, 30)])
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.26, 1.0])
+def test_inputs_that_are_mostly_zeros_give_the_bits_of_whole_products(kernels, hidden, share):
+    generator = np.random.default_rng(len(hidden))
+    rows, inputs = 37, 120
+    architecture = Architecture(inputs, hidden, 3)
+    params = some_parameters(architecture, generator)
+    x = few_inputs(generator, rows, inputs, share)
+    targets = generator.standard_normal(rows).astype(np.float32)
+    actions = generator.integers(0, 3, rows)
+    picked, whole = (mlp.net_of(architecture, rows, params) for _ in range(2))
+    whole = whole._replace(places=whole.places[:0])  # no room to note what is not 0
+    for net in (picked, whole):
+        kernels.gradient(net, x.ravel(), targets, actions, rows)
+    assert (picked.found.min() >= 0) == (share < 0.25)
+    assert whole.found.min() < 0
+    np.testing.assert_array_equal(picked.grads, whole.grads)
+    for members in (2, 3, 5):  # however many threads share the inputs
+        shared = picked._replace(grads=np.full_like(picked.grads, np.nan))
+        for member in range(members):
+            kernels.share_of_gradients(shared, x.ravel(), rows, member, members)
+        np.testing.assert_array_equal(shared.grads, picked.grads)
 
 
 @pytest.mark.parametrize("actions", range(1, 19))

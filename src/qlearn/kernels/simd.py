@@ -39,6 +39,32 @@ def _tile(rows, a, a0, ai, ak, b, b0, bk, s, s0, si, c, c0, ci, depth, width):
             c[c0 + i * ci + j] = sums[j]
 
 
+def nonzeros(a, a0, n, places, p0, most):
+    """Writes where among n numbers those are that are not 0; how many, or -1 for over `most`."""
+    count = 0
+    for j in range(n):
+        if a[a0 + j] != 0.0:
+            if count == most:
+                return -1
+            places[p0 + count] = j
+            count += 1
+    return count
+
+
+def picked(a, a0, ak, b, b0, bk, places, p0, count, s, s0, c, c0, width):
+    """c[j] = s[j] + sum over k of a[k] * b[k, j], for the `count` k that stand in `places`.
+
+    a[k] stands at a[a0 + k * ak]; rows of b lie bk apart. Where the other a[k] are 0 these are
+    the bits of a whole product: to add 0 changes none.
+    """
+    sums = [s[s0 + j] for j in range(width)]
+    for k in places[p0 : p0 + count]:
+        for j in range(width):
+            sums[j] += a[a0 + k * ak] * b[b0 + k * bk + j]
+    for j in range(width):
+        c[c0 + j] = sums[j]
+
+
 def row_sum(a, a0, n):
     """The sum of n numbers."""
     return sum(a[a0 + j] for j in range(n))
@@ -67,4 +93,6 @@ def meet(barrier, place, members):
     return True
 
 
-PLACEHOLDERS: tuple[Callable, ...] = (tile4, tile1, row_sum, row_dot, row_squares, ticks, meet)
+PLACEHOLDERS: tuple[Callable, ...] = (
+    tile4, tile1, nonzeros, picked, row_sum, row_dot, row_squares, ticks, meet,
+)  # fmt: skip

@@ -153,6 +153,86 @@ def _write_tile(write: _Writer, rows: int, vectors: int, mask: Any, column: Any 
             write.store(builder.load(sums[i][v]), c, at(c0, ci, i, v), mask)
 
 
+@intrinsic
+def nonzeros(context, a, a0, n, places, p0, most):
+    long = types.int64
+    return long(a, long, long, places, long, long), _write_nonzeros
+
+
+def _write_nonzeros(context, builder, signature, arguments):
+    write = _Writer(context, builder, signature, arguments)
+    _, a0, n, _, p0, most = arguments
+    numbers, places = write.pointer(0), write.pointer(3)
+    kind = places.type.pointee
+    count = cgutils.alloca_once_value(builder, WHOLE(0))
+    done = builder.append_basic_block("done")
+    with cgutils.for_range_slice(builder, WHOLE(0), n, WHOLE(LANES)) as (j, _):
+        mask = write.first(builder.sub(n, j))
+        lanes = write.load(numbers, builder.add(a0, j), mask)
+        unlike = builder.fcmp_unordered("!=", lanes, ir.Constant(VECTOR, None))
+        found = builder.zext(builder.bitcast(unlike, ir.IntType(LANES)), WHOLE)
+        before, here = builder.load(count), builder.ctpop(found)
+        after = builder.add(before, here)
+        with builder.if_then(builder.icmp_signed(">", after, most), likely=False):
+            builder.store(WHOLE(-1), count)
+            builder.branch(done)
+        builder.store(after, count)
+        bits = cgutils.alloca_once_value(builder, found)
+        target = builder.gep(places, [builder.add(p0, before)])
+        with cgutils.for_range(builder, here) as loop:
+            left = builder.load(bits)
+            lane = builder.cttz(left, ir.Constant(ir.IntType(1), 1))
+            place = builder.trunc(builder.add(j, lane), kind)
+            builder.store(place, builder.gep(target, [loop.index]))
+            builder.store(builder.and_(left, builder.sub(left, WHOLE(1))), bits)
+    builder.branch(done)
+    builder.position_at_end(done)
+    return builder.load(count)
+
+
+PICKED = 16 if LANES == 16 else 8  # vectors of a row that are summed at once, in registers
+
+
+@intrinsic
+def picked(context, a, a0, ak, b, b0, bk, places, p0, count, s, s0, c, c0, width):
+    n = types.int64
+    return types.void(a, n, n, b, n, n, places, n, n, s, n, c, n, n), _write_all_picked
+
+
+def _write_all_picked(context, builder, signature, arguments):
+    write = _Writer(context, builder, signature, arguments)
+    width, block = arguments[13], WHOLE(PICKED * LANES)
+    whole = builder.mul(builder.sdiv(width, block), block)
+    with cgutils.for_range_slice(builder, WHOLE(0), whole, block) as (j, _):
+        _write_picked(write, PICKED, None, j)
+    with cgutils.for_range_slice(builder, whole, width, WHOLE(LANES)) as (j, _):
+        _write_picked(write, 1, write.first(builder.sub(width, j)), j)
+    return context.get_dummy_value()
+
+
+def _write_picked(write: _Writer, vectors: int, mask: Any, column: Any) -> None:
+    _, a0, ak, _, b0, bk, _, p0, count, _, s0, _, c0, _ = write.arguments
+    builder = write.builder
+    a, b, places, s, c = (write.pointer(k) for k in (0, 3, 6, 9, 11))
+
+    def at(start: Any, vector: int) -> Any:
+        return builder.add(builder.add(start, column), WHOLE(vector * LANES))
+
+    sums = [cgutils.alloca_once(builder, VECTOR) for _ in range(vectors)]
+    for v, held in enumerate(sums):
+        builder.store(write.load(s, at(s0, v), mask), held)
+    with cgutils.for_range(builder, count) as loop:
+        place = builder.load(builder.gep(places, [builder.add(p0, loop.index)]))
+        k = builder.sext(place, WHOLE)
+        left = builder.load(builder.gep(a, [builder.add(a0, builder.mul(k, ak))]))
+        left, row = write.splat(left), builder.add(b0, builder.mul(k, bk))
+        for v, held in enumerate(sums):
+            right = write.load(b, at(row, v), mask)
+            builder.store(write.fused(left, right, builder.load(held)), held)
+    for v, held in enumerate(sums):
+        write.store(builder.load(held), c, at(c0, v), mask)
+
+
 def _reduced(write: _Writer, n: Any, add: Callable[[Any, Any, Any], Any]) -> Any:
     """Sums n numbers: four vectors side by side hide the latency of one addition."""
     builder = write.builder
