@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from qlearn.algorithms import registry
+from qlearn.algorithms.network.team import Pace, Team
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
 
@@ -45,8 +46,61 @@ def test_any_number_of_threads_learns_the_same_bits(settings):
         same(states[k], states[0])
 
 
+def test_a_board_of_zeros_learns_the_same_bits_on_any_threads():
+    settings = {"hidden": "32x16", "scale_inputs": False, "clip": 1.0}
+    states = []
+    for threads in (1, 2, 3):
+        playing = learner({**settings, "threads": threads}, game="snake")
+        playing.advance(1000)
+        assert (playing.net.found >= 0).all()  # zeros were left out
+        states.append(playing.get_state())
+    same(states[1], states[0])
+    same(states[2], states[0])
+
+
 def test_few_copies_take_few_threads():
     assert learner({"envs": 4, "rollout": 16, "threads": 3}).threads == 1
+
+
+def test_threads_found_by_trying_change_no_bit():
+    one, many = learner({"threads": 1}), learner({"threads": 0})
+    many.pace = Pace(0, 3)
+    tried = []
+    many.team = Team(3)
+    run = many.team.run
+    many.team.run = lambda members, *rest: (tried.append(members), run(members, *rest))
+    np.testing.assert_array_equal(many.advance(9000), one.advance(9000))
+    same(many.get_state(), one.get_state())
+    assert tried[:4] == [1, 2, 1, 2]
+    assert many.threads in (1, 2)
+
+
+def paced(pace, costs, stretches):
+    """The numbers of members that a pace takes where each costs this much."""
+    taken = []
+    for _ in range(stretches):
+        taken.append(pace.members)
+        pace.took(costs[pace.members])
+    return taken
+
+
+def test_a_pace_settles_on_the_fastest_and_looks_again():
+    pace = Pace(0, 5)
+    assert pace.numbers == [1, 2, 4]
+    assert paced(pace, {1: 3.0, 2: 2.0, 4: 2.5}, 6) == [1, 2, 4] * 2
+    assert not pace.trying and pace.best == 2
+    assert paced(pace, {2: 2.0}, Pace.REST) == [2] * Pace.REST
+    assert pace.trying
+    paced(pace, {1: 1.0, 2: 4.0, 4: 4.0}, 6)  # another program has come
+    assert pace.best == 1
+    assert paced(pace, {1: 1.0}, 2 * Pace.REST) == [1] * 2 * Pace.REST
+    assert pace.trying
+
+
+def test_a_pace_that_is_told_does_not_try():
+    assert paced(Pace(3, 8), {3: 1.0}, 2 * Pace.REST) == [3] * 2 * Pace.REST
+    assert Pace(9, 4).best == 4
+    assert not Pace(0, 1).trying
 
 
 def test_it_goes_on_from_its_state_bit_for_bit():
@@ -130,7 +184,7 @@ def test_a_still_world_shows_the_books_are_the_mean_and_spread():
         ({"epochs": 0}, "epochs"),
         ({"minibatch": 0}, "minibatch"),
         ({"minibatch": 50}, "does not divide"),
-        ({"threads": 0}, "threads"),
+        ({"threads": -1}, "threads"),
         ({"steps": 0}, "steps"),
         ({"episodes": -1}, "episodes"),
         ({"clip": -1.0}, "clip"),

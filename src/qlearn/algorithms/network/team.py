@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,16 +17,65 @@ def barrier() -> np.ndarray:
     return np.zeros(24, np.int64)
 
 
+def cores() -> int:
+    """How many of the processor's cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+class Pace:
+    """How many members are fastest, found by trying while learning: the bits are the same for any.
+
+    Each number is tried in turn, and again after ever longer rests: other work on this machine may
+    have come or gone.
+    """
+
+    ROUNDS, REST, LONGEST = 2, 32, 1024
+
+    def __init__(self, wanted: int, most: int) -> None:
+        doubled = [2**k for k in range(most.bit_length()) if 2**k <= most]
+        self.numbers = [min(wanted, most)] if wanted else doubled
+        self.best = self.numbers[0]
+        self._rest = self.REST
+        self._try()
+
+    def _try(self) -> None:
+        self._left = self.numbers * self.ROUNDS if len(self.numbers) > 1 else []
+        self._times = dict.fromkeys(self.numbers, math.inf)
+        self._waits = self._rest
+
+    @property
+    def trying(self) -> bool:
+        return bool(self._left)
+
+    @property
+    def members(self) -> int:
+        """For the next stretch of work."""
+        return self._left[0] if self._left else self.best
+
+    def took(self, time: float) -> None:
+        """What a unit of that stretch has cost."""
+        if self._left:
+            members = self._left.pop(0)
+            self._times[members] = min(self._times[members], time)
+            if not self._left:
+                self.best = min(self.numbers, key=self._times.__getitem__)
+            return
+        self._waits -= 1
+        if self._waits == 0:
+            self._rest = min(2 * self._rest, self.LONGEST)
+            self._try()
+
+
 class Team:
-    """`members` threads; the calling one is the first of them."""
+    """Up to `most` threads; the calling one is the first of them."""
 
-    def __init__(self, members: int) -> None:
-        self.members = members
-        self._pool = ThreadPoolExecutor(members - 1) if members > 1 else None
+    def __init__(self, most: int) -> None:
+        self._pool = ThreadPoolExecutor(most - 1) if most > 1 else None
 
-    def run(self, work: Callable[[int], None], meeting: np.ndarray) -> None:
+    def run(self, members: int, work: Callable[[int], None], meeting: np.ndarray) -> None:
         """`work(member)` on every thread; the first exception of any of them is raised."""
-        if self._pool is None:
+        if self._pool is None or members == 1:
             work(0)
             return
         meeting[:] = 0
@@ -36,7 +87,7 @@ class Team:
                 meeting[GIVEN_UP] = 1  # or the others would wait for ever
                 raise
 
-        others = [self._pool.submit(guarded, member) for member in range(1, self.members)]
+        others = [self._pool.submit(guarded, member) for member in range(1, members)]
         try:
             guarded(0)
         finally:

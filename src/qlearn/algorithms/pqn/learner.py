@@ -19,7 +19,7 @@ from qlearn.algorithms.network.fused import (
     schedule_of,
 )
 from qlearn.algorithms.network.greedy import Player, bindings
-from qlearn.algorithms.network.team import Team, barrier
+from qlearn.algorithms.network.team import Pace, Team, barrier, cores
 from qlearn.algorithms.pqn import fused
 from qlearn.algorithms.pqn.config import PqnConfig
 from qlearn.envs import loop
@@ -100,14 +100,18 @@ class FusedPqn(FusedLearner):
         self.counts = np.zeros(6, np.int64)
         self.log = np.zeros(LOG_ROLLOUTS * config.envs * config.rollout)
         self.seconds = dict.fromkeys(STAGES, 0.0)
-        self.threads = min(config.threads, max(1, config.envs // 4), max(1, config.minibatch // 4))
-        self.team = Team(self.threads)
+        most = min(config.threads or cores(), max(1, config.envs // 4), max(1, config.minibatch // 4))
+        self.pace, self.team = Pace(config.threads, most), Team(most)
         self.player = Player(environment, self.architecture)
         self._begin()
         self.compile_seconds = self.player.compile_seconds + self.kernels.compile_seconds
 
     def _begin(self) -> None:
         raise NotImplementedError
+
+    @property
+    def threads(self) -> int:
+        return self.pace.best
 
     @property
     def rows(self) -> int:
@@ -143,25 +147,33 @@ class CompiledPqn(FusedPqn):
             lines=environment.definitions,
         )
         self.world = Copies(environment, self.envs, self.seed, self.kernels)
-        self.kernels.prepare("advance_chunk", *self._arguments(0, 0, 0))
+        self.kernels.prepare("advance_chunk", *self._arguments(0, 0, 0, 1))
         self.world.begin(self.kernels)
 
-    def _arguments(self, steps: int, episodes: int, member: int) -> tuple:
+    def _arguments(self, steps: int, episodes: int, member: int, members: int) -> tuple:
         world = self.world
         return (
             self.net, self.moments, self.plan, self.buffers, self.players, self.stream,
             world.copies, world.seen, world.finals, self.counts, self.log, steps, episodes, member,
-            self.threads, world.world,
+            members, world.world,
         )  # fmt: skip
 
     def _learn(self, steps: int, episodes: int) -> None:
         self.buffers.clock[:] = 0
+        members, before = self.pace.members, self.env_steps
+        if self.pace.trying:
+            steps = before + 1  # a single rollout
         begun = time.perf_counter()
         self.team.run(
-            lambda member: self.kernels.advance_chunk(*self._arguments(steps, episodes, member)),
+            members,
+            lambda member: self.kernels.advance_chunk(
+                *self._arguments(steps, episodes, member, members)
+            ),
             self.buffers.barrier,
         )
-        self.share_out(time.perf_counter() - begun, self.buffers.clock)
+        took = time.perf_counter() - begun
+        self.pace.took(took / (self.env_steps - before))
+        self.share_out(took, self.buffers.clock)
 
 
 class SteppedPqn(FusedPqn):
@@ -179,7 +191,7 @@ class SteppedPqn(FusedPqn):
         )
         self.kernels.prepare("act", *self._act_arguments(0, 0.5))
         self.kernels.prepare("store", *self._store_arguments(0))
-        self.kernels.prepare("learn_rollout", *self._learn_arguments(0))
+        self.kernels.prepare("learn_rollout", *self._learn_arguments(0, 1))
 
     def _act_arguments(self, k: int, epsilon: float) -> tuple:
         return (
@@ -189,10 +201,10 @@ class SteppedPqn(FusedPqn):
     def _store_arguments(self, k: int) -> tuple:
         return self.net, self.plan, self.buffers, k, *self.world.answers(), self.world.returns
 
-    def _learn_arguments(self, member: int) -> tuple:
+    def _learn_arguments(self, member: int, members: int) -> tuple:
         return (
             self.net, self.moments, self.plan, self.buffers, self.stream, self.counts, self.log,
-            member, self.threads,
+            member, members,
         )  # fmt: skip
 
     def _learn(self, steps: int, episodes: int) -> None:
@@ -210,11 +222,15 @@ class SteppedPqn(FusedPqn):
             seconds["act"] += chosen - begun + clock() - stepped
             seconds["env"] += stepped - chosen
         begun = clock()
+        members = self.pace.members
         self.team.run(
-            lambda member: self.kernels.learn_rollout(*self._learn_arguments(member)),
+            members,
+            lambda member: self.kernels.learn_rollout(*self._learn_arguments(member, members)),
             self.buffers.barrier,
         )
-        seconds["learn"] += clock() - begun
+        took = clock() - begun
+        self.pace.took(took)
+        seconds["learn"] += took
 
 
 def fused_learner(environment: Any, config: PqnConfig, seed: int) -> FusedPqn:
