@@ -1,4 +1,4 @@
-"""The classic script: importable, and the reference that the dict engine behaves like."""
+"""The classic scripts: importable, and the references that our engines and games behave like."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import qlearn
 from qlearn.algorithms.registry import configure, make_learner
 from qlearn.algorithms.table import exact
 from qlearn.envs.model import model_of
 from qlearn.envs.registry import find
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "classic" / "q_learning.py"
+CLASSIC = Path(__file__).parents[2] / "examples" / "classic"
+SCRIPT = CLASSIC / "q_learning.py"
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +100,130 @@ def test_its_returns_are_those_of_whole_episodes(learned):
     assert max(agent.rewards) == -6  # the first hole is one step away
     assert np.median(agent.rewards[-500:]) == -7  # eight steps, and the goal
     assert np.mean(agent.rewards[-500:]) > np.mean(agent.rewards[:50])
+
+
+# Snake
+
+SIZE = 6  # small enough for chance to find food
+
+
+@pytest.fixture
+def snake(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(CLASSIC))
+    return importlib.import_module("snake")
+
+
+def one_hot(action):
+    return [int(action == k) for k in range(3)]
+
+
+def body_of(snake, state):
+    """Its cells, the head first, out of qlearn's ring."""
+    room = len(state["ring"])
+    places = (int(state["head"]) - k for k in range(int(state["length"])))
+    cells = (divmod(int(state["ring"][place % room]), SIZE) for place in places)
+    return [snake.Point(column, row) for row, column in cells]
+
+
+def take_over(snake, game, state):
+    ways = snake.Direction
+    game.snake = body_of(snake, state)
+    game.head = game.snake[0]
+    game.direction = (ways.UP, ways.RIGHT, ways.DOWN, ways.LEFT)[int(state["heading"])]
+    game.food = snake.Point(*reversed(divmod(int(state["food"]), SIZE)))
+    game.moves = 0
+
+
+def test_its_snake_sees_and_moves_as_ours(snake):
+    """Every position of wandering games: the same eleven numbers, and the same one after a move."""
+    copies, chance = 16, np.random.default_rng(3)
+    batch = qlearn.make("snake", envs=copies, seed=5, size=SIZE, observation="features")
+    batch.reset()
+    states = batch.copies["state"]
+    game, agent = snake.SnakeGame(SIZE), snake.Agent()
+    met = {"dead": 0, "eaten": 0, "into the tail": 0, "longest": 0}
+    for _ in range(400):
+        seen, before = batch.observations.copy(), states.copy()
+        actions = [
+            int(chance.choice(np.flatnonzero(row[:3] == 0))) if row[:3].min() == 0 else 0
+            for row in seen
+        ]
+        _, rewards, terminated, truncated, _ = batch.step(actions)
+        for k in range(copies):
+            take_over(snake, game, before[k])
+            np.testing.assert_array_equal(agent.get_state(game), seen[k])
+            tail, length = game.snake[-1], len(game.snake)
+            reward, over, _ = game.play_step(one_hot(actions[k]))
+            assert (reward, over) == (10 * rewards[k], terminated[k])
+            if not terminated[k] and not truncated[k]:
+                assert game.snake == body_of(snake, states[k])
+            met["dead"] += over
+            met["eaten"] += reward == 10
+            met["into the tail"] += game.head == tail and not over
+            met["longest"] = max(met["longest"], length)
+    assert met["dead"] > 10
+    assert met["eaten"] > 100
+    assert met["into the tail"] > 3
+    assert met["longest"] > 10
+
+
+def test_a_snake_that_eats_nothing_is_lost_after_a_hundred_moves_for_each_block(snake):
+    game = snake.SnakeGame(10)
+    game.food = snake.Point(0, 0)
+    for _ in range(300):
+        assert game.play_step([0, 1, 0]) == (0, False, 0)  # round and round in four cells
+    assert game.play_step([0, 1, 0]) == (-10, True, 0)
+
+
+def test_it_learns_after_every_move_and_after_every_game(snake):
+    random.seed(0)
+    game, agent, sizes = snake.SnakeGame(6), snake.Agent(), []
+    learn = agent.trainer.train_step
+
+    def counted(state, action, reward, next_state, done):
+        sizes.append(len(done) if isinstance(done, tuple) else 1)
+        learn(state, action, reward, next_state, done)
+
+    agent.trainer.train_step = counted
+    before = [part.detach().clone() for part in agent.model.parameters()]
+    snake.play_game(agent, game)
+    first = game.moves
+    snake.play_game(agent, game)
+    assert sizes == [1] * first + [first] + [1] * game.moves + [first + game.moves]
+    assert (agent.n_games, len(agent.memory)) == (2, first + game.moves)
+    assert not any((a == b).all() for a, b in zip(before, agent.model.parameters(), strict=True))
+
+
+def test_it_says_a_line_a_game_and_keeps_the_network_of_a_record(
+    snake, tmp_path, monkeypatch, capsys
+):
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    scores = iter((2, 0, 3))
+
+    def played(agent, game):
+        agent.n_games += 1
+        return next(scores)
+
+    monkeypatch.setattr(snake, "play_game", played)
+    clock = iter((0.0, 1.0, 2.0, 3.0, 4.0))
+    monkeypatch.setattr(snake.time, "time", lambda: next(clock))
+    assert snake.train(seconds=4, seed=1) == [2.0, 1.0, pytest.approx(5 / 3)]
+    assert capsys.readouterr().out.splitlines() == [
+        "Game 1 Score 2 Record 2",
+        "Game 2 Score 0 Record 2",
+        "Game 3 Score 3 Record 3",
+    ]
+    kept = torch.load("model/model.pth", weights_only=True)
+    assert [tuple(part.shape) for part in kept.values()] == [(256, 11), (256,), (3, 256), (3,)]
+
+
+def test_the_snake_script_plays(tmp_path):
+    pytest.importorskip("torch")
+    done = subprocess.run(
+        [sys.executable, CLASSIC / "snake.py", "--size", "6", "--seconds", "0.2", "--seed", "1"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("Game 1 Score ")
