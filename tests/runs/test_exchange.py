@@ -7,15 +7,16 @@ import pickle
 import subprocess
 import sys
 import zipfile
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from qlearn.cli.main import main
+from qlearn.envs.registry import make
 from qlearn.errors import UserError
-from qlearn.runs import exchange, files
+from qlearn.runs import exchange, files, pth
 from qlearn.runs.pth import read_network
 from qlearn.runs.run import load
 from qlearn.runs.training import train
@@ -140,6 +141,166 @@ def test_the_target_network_is_the_imported_one_too(here):
     )
 
 
+# ------------------------------------------------------------------------- old Snake networks
+
+
+def positions(count=400, **options):
+    """What random games of Snake show."""
+    batch = make("snake", envs=8, seed=2, **options)
+    seen = [batch.reset()[0].copy()]
+    chance = np.random.default_rng(0)
+    while 8 * len(seen) < count:
+        actions = chance.integers(0, batch.environment.actions, 8)
+        seen.append(batch.step(actions)[0].copy())
+    return np.concatenate(seen)
+
+
+def old_agent():
+    """The network of an agent that learned the board as it lies, moving by the compass."""
+    torch.manual_seed(1)
+    return nn.Sequential(
+        nn.Linear(100, 256), nn.ReLU(inplace=True), nn.Linear(256, 256), nn.ReLU(inplace=True),
+        nn.Linear(256, 4),
+    )  # fmt: skip
+
+
+def as_it_is(model):
+    return model.state_dict()
+
+
+def as_training_state(model):
+    """As people save to go on later: with the optimiser, and numbers that NumPy made."""
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(1, 100)).sum().backward()
+    before = [part.detach().clone() for part in model.parameters()]
+    optimizer.step()
+    with torch.no_grad():
+        for part, was in zip(model.parameters(), before, strict=True):
+            part.copy_(was)
+    return {
+        "model_state_dict": model.state_dict(),
+        "optimizer_state_dict": optimizer.state_dict(),
+        "epsilon": np.float64(0.01),
+        "episode": 1200,
+        "scores": [np.int64(3), 4],
+        "recent": np.arange(5.0),
+        "config": {"episodes": 50_000, "use_target_network": True},
+    }
+
+
+def with_its_target(model):
+    return {"target_model": perceptron(100, 256, 256, 4).state_dict(), "model": model.state_dict()}
+
+
+def prefixed(*words):
+    def save(model):
+        prefix = "".join(f"{word}." for word in words)
+        return OrderedDict((prefix + name, part) for name, part in model.state_dict().items())
+
+    return save
+
+
+def within(model):
+    return {"agent": {"policy_net": prefixed("_orig_mod", "layers")(model)}, "steps": 10}
+
+
+FORMS = [
+    (as_it_is, ""),
+    (prefixed("module"), ""),
+    (prefixed("_orig_mod", "module"), ""),
+    (as_training_state, "model_state_dict"),
+    (with_its_target, "model"),
+    (within, "agent.policy_net"),
+]
+
+
+@pytest.mark.parametrize(("form", "name"), FORMS)
+def test_a_network_is_found_in_whatever_was_saved_with_it(here, form, name):
+    model = old_agent()
+    torch.save(form(model), "agent.pth")
+    found = read_network(here / "agent.pth")
+    mine = [part.detach().numpy() for part in model.parameters()]
+    theirs = [part for layer in found.layers for part in (layer.weight, *layer.vectors)]
+    assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+    assert found.note == (
+        f"agent.pth holds more than a network: '{name}' was taken" if name else ""
+    )
+
+
+def test_an_old_agent_is_played_with_the_board_and_the_actions_that_it_knew(capsys, here):
+    model = old_agent()
+    torch.save(as_training_state(model), "agent.pth")
+    assert main(["import", "agent.pth", "--env", "snake"]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "agent.pth holds more than a network: 'model_state_dict' was taken",
+        "agent.pth (0 100->256, 2 256->256, 4 256->4) fits snake with env.observation=flat"
+        " env.actions=absolute",
+    ]
+    record = load("last").folder.record
+    assert record["env_options"] == {"observation": "flat", "actions": "absolute"}
+    seen = positions(observation="flat", actions="absolute")
+    policy = load("last").learner().policy()
+    assert [policy(row) for row in seen] == actions_of(model, seen).tolist()
+    assert answer(capsys, "eval", "last", "--episodes", "20")["episodes"] == 20
+    assert answer(capsys, "watch", "last", "--player", "auto")["frames"] > 1
+
+
+@pytest.mark.parametrize("settings", [[], ["--set", "env.observation=features"]])
+def test_a_classic_snake_plays_as_it_does_in_torch(capsys, monkeypatch, settings):
+    monkeypatch.syspath_prepend(str(CLASSIC))
+    from deep_q_learning import Linear_QNet
+
+    torch.manual_seed(0)
+    model = Linear_QNet(11, 256, 3)
+    model.save()
+    assert main(["import", "model/model.pth", "--env", "snake", *settings]) == 0
+    said = capsys.readouterr().err
+    chosen = (
+        "model.pth (linear1 11->256, linear2 256->3) fits snake with env.observation=features\n"
+    )
+    assert said == ("" if settings else chosen)
+    seen = positions(observation="features")
+    policy = load("last").learner().policy()
+    assert [policy(row) for row in seen] == actions_of(model, seen).tolist()
+
+
+def test_what_was_asked_for_stays_and_the_error_says_what_would_fit(capsys, here):
+    saved(old_agent())
+    said = complaint(
+        capsys, "import", "model.pth", "--env", "snake", "--set", "env.observation=features"
+    )
+    assert "0 takes 100 inputs, snake shows 11; 4 gives 4 values, snake has 3 actions" in said
+    assert said.endswith("; --set env.observation=flat env.actions=absolute would\n")
+    said = complaint(
+        capsys, "import", "model.pth", "--env", "snake", "--set", "env.actions=relative"
+    )
+    assert said.endswith("; --set env.observation=flat env.actions=absolute would\n")
+    saved(perceptron(12, 8, 3))
+    said = complaint(capsys, "import", "model.pth", "--env", "snake")
+    assert said.endswith("does not fit: 0 takes 12 inputs, snake shows 300\n")
+    assert not (here / "runs").exists()
+
+
+def test_of_several_networks_one_has_to_be_named(capsys, here):
+    first, second = perceptron(4, 8, 2), perceptron(4, 16, 2)
+    torch.save({"q1": first.state_dict(), "q2": second.state_dict()}, "model.pth")
+    said = complaint(capsys, "import", "model.pth", "--env", "cartpole")
+    assert "holds several networks (q1, q2); --network NAME says which" in said
+    said = complaint(capsys, "import", "model.pth", "--env", "cartpole", "--network", "q3")
+    assert "holds no network 'q3'; known: q1, q2" in said
+    answer(capsys, "import", "model.pth", "--env", "cartpole", "--network", "q2")
+    assert load("last").folder.record["config"]["hidden"] == "16"
+
+
+def test_what_is_no_weight_is_not_made(here):
+    """Arrays and numbers of NumPy's stay shells; nobody else's reading of files is changed."""
+    torch.save({"epsilon": np.float64(0.5), "model": perceptron(4, 2).state_dict()}, "model.pth")
+    before = set(torch.serialization.get_safe_globals())
+    assert isinstance(pth._content_of(here / "model.pth")["epsilon"], pth.Inert)
+    assert set(torch.serialization.get_safe_globals()) == before
+
+
 # ------------------------------------------------------------------------------- what is refused
 
 
@@ -205,6 +366,12 @@ def bomb(path):
             packed.writestr(entry.filename, plain.read(entry), zipfile.ZIP_DEFLATED)
 
 
+def turning_in_circles(path):
+    content = {"epoch": 3}
+    content["again"] = content
+    torch.save(content, path)
+
+
 def state(**tensors):
     return lambda path: torch.save(tensors, path)
 
@@ -221,6 +388,11 @@ REFUSED = [
     (bomb, "is packed as PyTorch packs nothing"),
     (lambda path: torch.save([1, 2], path), "holds no state dict"),
     (state(epoch=3), "holds no state dict"),
+    (state(memory=deque([1, 2])), "holds more than weights, and is not opened"),
+    (state(agent={"step": {"of": {"many": {"w": torch.zeros(2, 4)}}}}), "holds no state dict"),
+    (turning_in_circles, "holds no state dict"),
+    (lambda path: torch.save(torch.optim.Adam(nn.Linear(4, 2).parameters()).state_dict(), path),
+     "holds no state dict"),
     (state(), "holds no weights of a dense layer"),
     (state(b=torch.zeros(2)), "'b' is 2, no part of a dense layer"),
     (state(w=torch.zeros(2, 4)), "w, the last layer, has one bias"),

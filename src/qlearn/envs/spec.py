@@ -45,6 +45,7 @@ class Environment:
     functions: dict[str, Callable]
     world_values: dict[str, Any]
     options: dict[str, Any] = field(default_factory=dict)
+    choices: dict[str, tuple] = field(default_factory=dict)  # of options that are one of several
     low: float = -np.inf
     high: float = np.inf
     discount: float = 0.99
@@ -164,7 +165,8 @@ def from_class(
 ) -> Environment:
     """Reads a class; every mistake in it is one clear line."""
     where = f"{name}: "
-    options = settle(getattr(cls, "options", {}), chosen or {}, where)
+    offered = getattr(cls, "options", {})
+    options = settle(offered, chosen or {}, where)
     declared: dict[str, Any] = {
         key: getattr(cls, key)
         for key in ("actions", "observation", "max_steps", "state", "world", "low", "high", "bounds",
@@ -193,6 +195,7 @@ def from_class(
         functions=_functions(cls, where),
         world_values={key: world_value(key, value, where) for key, value in world.items()},
         options=options,
+        choices={key: value for key, value in offered.items() if isinstance(value, tuple)},
         low=float(declared.get("low", -np.inf)),
         high=float(declared.get("high", np.inf)),
         discount=float(declared.get("discount", 0.99)),

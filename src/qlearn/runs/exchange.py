@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from qlearn.runs.files import write_bytes
 from qlearn.runs.folder import RunFolder
 from qlearn.runs.run import Run
 
+if TYPE_CHECKING:
+    from qlearn.runs.pth import DenseNetwork
+
 ALGO, ENGINE = "dqn", "fused"
 TABLE = "q"  # the name of a table's entries in a CSV file
 
@@ -37,22 +41,28 @@ def import_run(
     options: dict[str, Any] | None = None,
     *,
     activation: str = "relu",
+    network: str | None = None,
     out: str | Path | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Run:
     """A run of DQN that has learned nothing but what a file's weights know.
 
     It takes what the environment shows as it is, and rewards too, as the classic trainer does.
+    Options that are not given are chosen by what the weights fit. `network` is the name of one in
+    a file of several.
     """
-    started = time.perf_counter()
+    started, say = time.perf_counter(), say or (lambda _: None)
     environment = find(env, options or {})
     path = Path(file).expanduser().absolute()
     if not path.is_file():
         raise UserError(f"there is no file {path}")
     from qlearn.runs.pth import read_network
 
-    network = read_network(path)
-    network.check_fit(environment.name, seeing.inputs_of(environment), environment.actions)
-    architecture = network.architecture(activation)
+    read = read_network(path, network)
+    if read.note:
+        say(read.note)
+    environment, options = _fitting(read, environment, env, options or {}, say)
+    architecture = read.architecture(activation)
     settings = {
         "hidden": "x".join(map(str, architecture.hidden)),
         "activation": activation,
@@ -64,11 +74,11 @@ def import_run(
     }
     config = registry.configure(ALGO, settings, environment, ENGINE)
     learner = registry.make_learner(ALGO, ENGINE, environment, config, 0)
-    _give(learner, network.flat(architecture))
+    _give(learner, read.flat(architecture))
     record = {
         "env": environment.target or env,
         "env_name": environment.name,
-        "env_options": options or {},
+        "env_options": options,
         "algo": ALGO,
         "engine": ENGINE,
         "device": "cpu",
@@ -84,6 +94,48 @@ def import_run(
     folder = RunFolder.create(Path(out) if out else None, f"{_slug(path.stem)}-imported", record)
     learner.config = replace(config, steps=0)  # a training of no steps: judged and saved as any
     return Training(folder, learner, started).run()
+
+
+def _fitting(
+    network: DenseNetwork,
+    environment: Any,
+    env: str,
+    options: dict[str, Any],
+    say: Callable[[str], None],
+) -> tuple[Any, dict[str, Any]]:
+    """The environment and its options under which the network fits; what was asked for stays."""
+    wrong = _misfit(network, environment)
+    if not wrong:
+        return environment, options
+    for change in _changes(environment, options):
+        changed = find(env, options | change)
+        if _misfit(network, changed):
+            continue
+        words = " ".join(f"env.{key}={value}" for key, value in change.items())
+        if change.keys() & options:
+            wrong += f"; --set {words} would"
+            break
+        say(f"{network.file.name} ({network}) fits {environment.name} with {words}")
+        return changed, options | change
+    raise UserError(f"{network.file} ({network}) does not fit: {wrong}")
+
+
+def _misfit(network: DenseNetwork, environment: Any) -> str:
+    return network.misfit(environment.name, seeing.inputs_of(environment), environment.actions)
+
+
+def _changes(environment: Any, options: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every other choice of words that the environment leaves: first those that nobody made."""
+    choices = getattr(environment, "choices", {})
+    changes = [
+        {
+            key: word
+            for key, word in zip(choices, words, strict=True)
+            if word != environment.options[key]
+        }
+        for words in product(*choices.values())
+    ]
+    return sorted(changes, key=lambda change: (len(change.keys() & options), len(change)))
 
 
 def _give(learner: Any, params: np.ndarray) -> None:

@@ -1,11 +1,14 @@
-"""Dense layers out of a file of PyTorch's that somebody else wrote. Nothing in it is executed."""
+"""Dense layers out of a file of PyTorch's that somebody else wrote. Nothing in it is executed.
+
+A file is a state dict, or a checkpoint that has state dicts among other things.
+"""
 
 from __future__ import annotations
 
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -13,12 +16,33 @@ from typing import Any
 
 import numpy as np
 
-from qlearn.errors import UserError
+from qlearn.errors import UserError, closest
 from qlearn.nets.layout import LARGEST_NETWORK, Architecture
 from qlearn.nets.module import torch
 
 LARGEST_FILE = 8 * LARGEST_NETWORK + 2**20
 WRITES_ONE = "torch.save(model.state_dict(), FILE) writes one"
+DEEPEST = 3  # dicts in dicts
+# What checkpoints keep of NumPy's beside the weights: an epsilon, the scores.
+NUMPYS = ("dtype", "ndarray", "multiarray.scalar", "multiarray._reconstruct")
+
+
+class Inert:
+    """Stands where a file names something that is no weight: takes anything, does nothing."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, _: object) -> None: ...
+
+
+def _inert(place: str) -> type:
+    module, _, name = place.rpartition(".")
+    return type(name, (Inert,), {"__module__": module})
+
+
+SKIPPED: list[Any] = [
+    _inert(f"{numpy}.{name}") for numpy in ("numpy", "numpy.core", "numpy._core") for name in NUMPYS
+]
 
 
 @dataclass
@@ -47,6 +71,7 @@ class DenseNetwork:
 
     file: Path
     layers: list[Dense]
+    note: str = ""  # which it is, where the file is more than its state dict
 
     @property
     def layer_norm(self) -> bool:
@@ -73,7 +98,8 @@ class DenseNetwork:
             target[...] = part
         return flat
 
-    def check_fit(self, environment: str, inputs: int, actions: int) -> None:
+    def misfit(self, environment: str, inputs: int, actions: int) -> str:
+        """Why it cannot play there; nothing where it can."""
         first, last = self.layers[0], self.layers[-1]
         wrong = []
         if first.inputs != inputs:
@@ -82,14 +108,53 @@ class DenseNetwork:
             wrong.append(
                 f"{last.name} gives {last.outputs} values, {environment} has {actions} actions"
             )
-        if wrong:
-            raise UserError(f"{self.file} ({self}) does not fit: {'; '.join(wrong)}")
+        return "; ".join(wrong)
 
 
-def read_network(path: Path) -> DenseNetwork:
-    """The layers of a state dict: every weight of two dimensions with what follows it."""
+def read_network(path: Path, wanted: str | None = None) -> DenseNetwork:
+    """The network of a file, or that of its networks which is `wanted`."""
+    networks = dict(_networks_in(_content_of(path)))
+    name = _chosen(path, list(networks), wanted)
+    note = f"{path.name} holds more than a network: '{name}' was taken" if name else ""
+    return DenseNetwork(path, _layers_of(path, networks[name]), note)
+
+
+def _networks_in(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Mapping]]:
+    """Every state dict, by the keys that lead to it; a file that is one has no name."""
+    if not isinstance(content, Mapping) or depth > DEEPEST or "param_groups" in content:
+        return
+    if _is_state_dict(content) and (depth == 0 or any(t.ndim == 2 for t in content.values())):
+        yield name, content
+        return
+    for key, part in content.items():
+        yield from _networks_in(part, f"{name}.{key}" if name else str(key), depth + 1)
+
+
+def _is_state_dict(content: Mapping) -> bool:
+    return all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items())
+
+
+def _chosen(path: Path, names: list[str], wanted: str | None) -> str:
+    """The network that plays: a target network only follows it."""
+    if not names:
+        raise UserError(f"{path} holds no state dict, names with tensors; {WRITES_ONE}")
+    if wanted is not None:
+        if wanted not in names:
+            raise UserError(
+                f"{path} holds no network '{wanted}'{closest(wanted, filter(None, names))}"
+            )
+        return wanted
+    playing = [name for name in names if "target" not in name.lower()] or names
+    if len(playing) > 1:
+        raise UserError(
+            f"{path} holds several networks ({', '.join(playing)}); --network NAME says which"
+        )
+    return playing[0]
+
+
+def _layers_of(path: Path, state: Mapping[str, Any]) -> list[Dense]:
+    """Every weight of two dimensions with what follows it."""
     layers: list[Dense] = []
-    state = _state_of(path)
     _check_size(path, state)
     for name, tensor in state.items():
         array = _array_of(path, name, tensor)
@@ -101,35 +166,30 @@ def read_network(path: Path) -> DenseNetwork:
             shape = "x".join(map(str, array.shape)) or "a single number"
             raise UserError(f"{path}: '{name}' is {shape}, no part of a dense layer in its place")
     _check_layers(path, layers)
-    return DenseNetwork(path, layers)
+    return layers
 
 
-def _state_of(path: Path) -> Mapping[str, Any]:
+def _content_of(path: Path) -> Any:
     """What the file holds, read by PyTorch's unpickler that knows tensors and nothing else."""
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise UserError(f"{path} is larger than any network of {LARGEST_NETWORK:,} parameters")
         if zipfile.is_zipfile(path):
             _check_zip(path)
-        with warnings.catch_warnings(action="ignore"):
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(SKIPPED):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except pickle.UnpicklingError as error:
-        if "Unsupported global" in str(error) or "unrecognized function" in str(error):
+        if "unsupported global" in str(error).lower() or "unrecognized function" in str(error):
             raise UserError(
                 f"{path} holds more than weights, and is not opened; {WRITES_ONE}"
             ) from None
         raise UserError(f"{path} is damaged, or no file of PyTorch's; {WRITES_ONE}") from None
     except (Exception, RecursionError):  # whatever bytes can make a reader stumble over
         raise UserError(f"{path} is damaged, or no file of PyTorch's; {WRITES_ONE}") from None
-    if not isinstance(state, Mapping) or not all(
-        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()
-    ):
-        raise UserError(f"{path} holds no state dict, names with tensors; {WRITES_ONE}")
-    return state
 
 
 def _check_zip(path: Path) -> None:
