@@ -141,6 +141,27 @@ def observe_flat(state, obs, world):
         obs[state.food] = 3.0
 
 
+# A board is learned long and with many copies: most of it is snake only once the snake is long.
+# Nothing is centred, so that the first layer need not look at the zeros.
+SETTINGS = {
+    "pqn": {
+        "steps": 15_000_000, "envs": 256, "rollout": 32, "epochs": 2, "minibatch": 1024,
+        "hidden": "256x256", "lr": "5e-4->1e-6", "lambda_": 0.8, "epsilon": "0.2->0.002@0.5",
+        "explorers": 0.0, "reward_scale": 1.0, "average": 0.99, "scale_inputs": False,
+        "until_every": 8192 * 16,
+    },
+    "dqn": {
+        "steps": 1_000_000, "envs": 16, "hidden": "256x256", "lr": "3e-4->1e-5", "batch": 128,
+        "epsilon": "1->0.01@0.2", "explorers": 0.0, "reward_scale": 1.0, "replay": 300_000,
+        "average": 0.99, "scale_inputs": False,
+    },
+}  # fmt: skip
+FEATURES_SETTINGS = {
+    "pqn": {**SETTINGS["pqn"], "steps": 3_000_000, "hidden": "256"},
+    "dqn": {**SETTINGS["dqn"], "steps": 300_000, "hidden": "256"},
+}
+
+
 class Snake:
     """Snake on a walled board; the score is the food eaten."""
 
@@ -189,7 +210,11 @@ class Snake:
             if relative
             else ("up", "right", "down", "left"),
             "observation": observations[options["observation"]],
+            "planes": {"board": (3, size, size), "flat": (1, size, size)}.get(
+                options["observation"]
+            ),
             "low": 0.0,
+            "settings": FEATURES_SETTINGS if options["observation"] == "features" else SETTINGS,
             "high": 3.0 if options["observation"] == "flat" else 1.0,
             "state": {
                 "ring": ("int16", room),  # cells of the body, the head at `head`
