@@ -292,3 +292,12 @@ def seven(state):
 
 def never(state, world):
     return world.worth < 0.0
+
+
+def test_planes_have_as_many_numbers_as_are_seen():
+    assert read(planes=(3, 1, 1)).planes == (3, 1, 1, False)
+    assert read(planes=(1, 1, 3, True)).planes.channels_last
+    assert read().planes is None
+    for wrong in ((3, 1), (2, 1, 1), (0, 1, 3), "abc", 3):
+        with pytest.raises(UserError, match=r"`planes` must be \(channels, rows, columns\)"):
+            read(planes=wrong)

@@ -7,7 +7,7 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,15 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "measure": ("state", "sums"),
 }
 REQUIRED = ("reset", "step", "observe")
+
+
+class Planes(NamedTuple):
+    """What is seen as a picture, and the order in which its numbers lie in a row."""
+
+    channels: int
+    rows: int
+    columns: int
+    channels_last: bool = False  # rows x columns x channels, as cameras and Gymnasium have it
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +70,7 @@ class Environment:
     measures: tuple[str, ...] = ()  # names of what `measure` adds up, as evaluations report them
     figures: Callable | None = None  # (scores, world) -> more that evaluations report
     through: tuple[Callable, Callable] | None = None  # (its inner placeholder, an outer observe)
+    planes: Planes | None = None  # where what is seen is a picture
 
     @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +181,7 @@ def from_class(
         key: getattr(cls, key)
         for key in ("actions", "observation", "max_steps", "state", "world", "low", "high", "bounds",
                     "discount", "notes", "action_names",
-                    "settings", "measures")
+                    "settings", "measures", "planes")
         if hasattr(cls, key)
     }  # fmt: skip
     if hasattr(cls, "configure"):
@@ -210,6 +220,7 @@ def from_class(
         measures=_measures(declared, cls, where),
         figures=getattr(cls, "figures", None),
         state_number=getattr(cls, "state_number", ""),
+        planes=planes_of(declared, where),
     )
     return spec
 
@@ -317,6 +328,22 @@ def bounds_of(declared: Mapping[str, Any], where: str) -> tuple[tuple[float, flo
             f" {declared['bounds']!r}"
         ) from None
     return pairs
+
+
+def planes_of(declared: Mapping[str, Any], where: str) -> Planes | None:
+    if declared.get("planes") is None:
+        return None
+    try:
+        planes = Planes(*declared["planes"])
+        size = positive(planes.channels, "") * positive(planes.rows, "")
+        if (size * positive(planes.columns, ""),) != tuple(declared["observation"]):
+            raise ValueError
+    except (TypeError, ValueError, UserError):
+        raise UserError(
+            f"{where}`planes` must be (channels, rows, columns) with as many numbers as are seen,"
+            f" {declared['observation']!r}, not {declared['planes']!r}"
+        ) from None
+    return planes
 
 
 def state_of(declared: Any, where: str) -> np.dtype:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,46 @@ def widths_of(hidden: str) -> tuple[int, ...]:
         return tuple(int(word) for word in str(hidden).split("x")) if hidden else ()
     except ValueError:
         raise UserError(f"hidden is widths such as 64x64, not {hidden!r}") from None
+
+
+class Convolution(NamedTuple):
+    """One layer of convolutions over a picture."""
+
+    channels: int
+    kernel: int
+    stride: int = 1
+
+    @property
+    def padding(self) -> int:
+        """With stride 1 an odd kernel keeps the size, as small boards want it; else there is none."""
+        return (self.kernel - 1) // 2 if self.stride == 1 else 0
+
+    def side(self, length: int) -> int:
+        """What becomes of a side."""
+        return (length + 2 * self.padding - self.kernel) // self.stride + 1
+
+
+def convolutions_of(conv: str) -> tuple[Convolution, ...]:
+    """Layers as settings write them, channels x kernel x stride: 32x8x4,64x3x1."""
+    try:
+        found = tuple(
+            Convolution(*map(int, layer.split("x"))) for layer in str(conv).split(",") if conv
+        )
+    except (TypeError, ValueError):
+        found = (Convolution(0, 0),)
+    if any(min(layer) < 1 for layer in found):
+        raise UserError(
+            f"conv is layers of channels x kernel x stride such as 32x3x1,64x3x1, not {conv!r}"
+        )
+    return found
+
+
+def generator_of(seed: int, part: int = 0) -> np.random.Generator:
+    """Where a part of a network draws its untrained parameters from."""
+    stream = random_streams.stream(seed, part, random_streams.NETWORK)
+    return np.random.Generator(
+        np.random.Philox(key=[random_streams.word(stream) for _ in range(2)])
+    )
 
 
 @dataclass(frozen=True)
@@ -110,10 +151,7 @@ class Architecture:
 
     def initial(self, seed: int) -> np.ndarray:
         """Untrained parameters: He's normal weights, a small head, no bias; the seed's own."""
-        stream = random_streams.stream(seed, 0, random_streams.NETWORK)
-        generator = np.random.Generator(
-            np.random.Philox(key=[random_streams.word(stream) for _ in range(2)])
-        )
+        generator = generator_of(seed)
         flat = np.zeros(self.parameters, np.float32)
         for name, tensor in self.views(flat).items():
             if name.endswith(".gain"):

@@ -8,6 +8,7 @@ from typing import Any
 
 from qlearn.algorithms import registry
 from qlearn.algorithms.evaluation import Evaluation
+from qlearn.algorithms.network.own import name_of
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
 from qlearn.runs import checkpoint
@@ -19,8 +20,8 @@ MOST_STEPS = 10_000  # where an episode that never ends is cut off, unless asked
 class Run:
     """`qlearn.train(...)` gives one; `qlearn.load("last")` finds one again."""
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
+    def __init__(self, folder: RunFolder, network: Any = None) -> None:
+        self.folder, self.network = folder, network
         self._learners: dict[tuple[bool, int | None], Any] = {}
 
     def __repr__(self) -> str:
@@ -51,11 +52,12 @@ class Run:
                 raise UserError(f"{self.path.name} has no {place.name} checkpoint yet")
             arrays, _ = checkpoint.load(place)
             arrays.pop("returns", None)
+            given = {} if self.network is None else {"network": name_of(self.network)}
             learner = registry.make_learner(
                 record["algo"],
                 record["engine"],
                 _unlimited(find(record["env"], record["env_options"]), limit),
-                registry.configure(record["algo"], record["config"]),
+                registry.configure(record["algo"], record["config"] | given),
                 record["seed"],
             )
             try:
@@ -92,6 +94,9 @@ def _unlimited(environment: Any, limit: int | None) -> Any:
     return replace(environment, max_steps=limit)
 
 
-def load(name: str | Path) -> Run:
-    """RUN: a folder, a name under the runs folder, or `last`."""
-    return Run(find_run(name))
+def load(name: str | Path, network: Any = None) -> Run:
+    """RUN: a folder, a name under the runs folder, or `last`.
+
+    `network` is what makes the run's own network again, where no file does.
+    """
+    return Run(find_run(name), network)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from qlearn.algorithms.network.config import NetworkConfig
+from qlearn.algorithms.network.own import name_of
 from qlearn.errors import UserError
 from qlearn.nets.adam import OPTIMISERS
 from qlearn.replay.ring import LEAST_SLOTS
@@ -54,7 +55,7 @@ class DqnConfig(NetworkConfig):
     """Transitions in one update."""
 
     def settled(self, engine: str) -> DqnConfig:
-        return replace(self, every=str(self.every))
+        return replace(self, every=str(self.every), network=name_of(self.network))
 
     @property
     def learn_every(self) -> int:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,11 +33,7 @@ from qlearn.algorithms.dqn.learner import plan_of
 from qlearn.algorithms.network.books import (
     ACTED,
     EPISODES,
-    ERROR,
     GAP,
-    LEARNED,
-    LOSS,
-    NORM,
     ROUNDS,
     SEEN,
     STEPS,
@@ -45,14 +41,13 @@ from qlearn.algorithms.network.books import (
     UPDATES,
     VALUE,
 )
-from qlearn.algorithms.network.fused import architecture_of, initial_parameters, put_named
-from qlearn.algorithms.network.greedy import Player
-from qlearn.algorithms.network.seeing import first_scale, notice, settle_scale
+from qlearn.algorithms.network.fused import put_named
+from qlearn.algorithms.network.optimisers import make_optimiser, set_lr, set_steps
+from qlearn.algorithms.network.seeing import notice, pool_scale, settle_scale
 from qlearn.algorithms.network.torch_learner import TorchLearner
-from qlearn.errors import UserError, closest
 from qlearn.kernels.build import build
 from qlearn.nets.adam import OPTIMISERS
-from qlearn.nets.module import Network, flat_of, nn, put_flat, torch
+from qlearn.nets.module import nn, torch
 from qlearn.replay.buffer import Batch, ReplayBuffer
 from qlearn.rng import chance
 from qlearn.schedules import value_at
@@ -94,18 +89,12 @@ class TorchDqn(TorchLearner):
     def __init__(self, environment: Any, config: DqnConfig, seed: int) -> None:
         config.check(self.engine)
         self.environment, self.config, self.seed = environment, config, seed
-        self.envs, self.threads = config.envs, config.threads
+        self.envs = config.envs
         self.plan = plan_of(environment, config)  # the schedules, and the discount
-        self.architecture = architecture_of(environment, config, config.dueling)
-
-        self.network = Network(self.architecture)
-        initial = initial_parameters(self.architecture, config.init, seed)
-        put_flat(self.architecture, initial, self.network.parameters())
+        self.begin_networks(seed, config.dueling)
         self.target = copy.deepcopy(self.network)
-        self.average = copy.deepcopy(self.network)  # of the parameters: what plays
         self.optimiser = make_optimiser(config.optimiser, list(self.network.parameters()))
 
-        self.scale = first_scale(environment)  # of each input: its middle, one over its spread
         self.scale_books = np.zeros((2, self.scale.shape[1]))
         self.players = random_streams.streams(seed, config.envs, random_streams.PLAYER)
         self.stream = random_streams.streams(seed, 1, random_streams.LEARNER)[0]
@@ -127,7 +116,6 @@ class TorchDqn(TorchLearner):
         self.kernels = build(
             "chances of dqn", (explore_all, change_moods, notice_all, settle_scale), {}
         )
-        self.player = Player(environment, self.architecture)  # greedy episodes, compiled
         self.begin_games(seed)
         self.actions = np.zeros(config.envs, np.int64)
         self._prepare()
@@ -149,30 +137,23 @@ class TorchDqn(TorchLearner):
 
     def advance(self, steps: int) -> np.ndarray:
         """Learns until at least `steps` steps are done; the returns of the episodes that ended."""
-        torch.set_num_threads(self.threads)
         most = self.config.episodes or 2**62
         ended = [np.zeros(0)]
-        while self.env_steps < steps and self.episodes < most:
-            steps_before, episodes_before = self.env_steps, self.episodes
-            ended.append(self.play())
-            begun = time.perf_counter()
-            if self.due(steps_before, episodes_before):
-                self.learn()
-            self.seconds["learn"] += time.perf_counter() - begun
-        self.check_numbers(flat_of(self.architecture, self.network.parameters()))
+        with self.at_work():
+            while self.env_steps < steps and self.episodes < most:
+                steps_before, episodes_before = self.env_steps, self.episodes
+                ended.append(self.play())
+                begun = time.perf_counter()
+                if self.due(steps_before, episodes_before):
+                    self.learn()
+                self.seconds["learn"] += time.perf_counter() - begun
+        self.check_network()
         return np.concatenate(ended)
 
     # ------------------------------------------------------------------ acting
 
     def seen(self) -> np.ndarray:
         return np.array(self.batch.observations, np.float32)  # the games write over theirs
-
-    def encode(self, observations: np.ndarray) -> torch.Tensor:
-        """What the network takes: numbers centred and divided by their spread, states one-hot."""
-        if self.environment.discrete:
-            states = torch.from_numpy(observations[:, 0].astype(np.int64))
-            return nn.functional.one_hot(states, self.scale.shape[1]).float()
-        return torch.from_numpy((observations - self.scale[0]) * self.scale[1])
 
     def _explore_arguments(self, greedy: np.ndarray, epsilon: float) -> tuple:
         return (
@@ -188,8 +169,7 @@ class TorchDqn(TorchLearner):
         games, clock = self.batch, time.perf_counter
         begun = clock()
         seen = self.seen()
-        with torch.no_grad():
-            values = self.network(self.encode(seen)).numpy()
+        values = self.judge(self.network, seen, self.scale)
         epsilon = value_at(self.plan.epsilon, self.env_steps, self.episodes)
         greedy = values.argmax(axis=1)
         self.kernels.explore_all(*self._explore_arguments(greedy, epsilon))
@@ -242,24 +222,31 @@ class TorchDqn(TorchLearner):
     def learn(self) -> None:
         """As many updates as the transitions so far are worth."""
         if self.plan.scale_inputs:
-            self.kernels.settle_scale(self.scale, self.scale_books, int(self.counts[SEEN]))
-        for group in self.optimiser.param_groups:
-            group["lr"] = value_at(self.plan.lr, self.env_steps, self.episodes)
+            self.settle()
+        set_lr(self.optimiser, value_at(self.plan.lr, self.env_steps, self.episodes))
         self.replay.beta = value_at(self.plan.beta, self.env_steps, self.episodes)
         while self.updates < (self.env_steps - self.plan.start) * self.plan.updates:
             if not len(self.replay):
-                return
+                break
             drawn = self.replay.sample(self.config.batch)
             errors = self.update(drawn)
             if self.config.prioritized:
                 self.replay.prioritize(drawn.slots, errors)
+        self.settle_figures()
+
+    def settle(self) -> None:
+        """The scale of the inputs by what was seen so far."""
+        count = int(self.counts[SEEN])
+        self.kernels.settle_scale(self.scale, self.scale_books, count)
+        if self.picture:
+            pool_scale(self.scale, self.scale_books, count, self.picture)
 
     @torch.no_grad()
     def td_targets(self, drawn: Batch) -> torch.Tensor:
-        following = self.encode(drawn.next_observations)
-        judged = self.target(following)
+        following = torch.from_numpy(self.encode(drawn.next_observations))
+        judged = self.values(self.target, following)
         if self.config.double:
-            choices = self.network(following).argmax(dim=1)
+            choices = self.values(self.network, following).argmax(dim=1)
             values = judged.gather(1, choices[:, None])[:, 0]
         else:
             values = judged.amax(dim=1)
@@ -269,38 +256,31 @@ class TorchDqn(TorchLearner):
         """One batch: targets, the weighted loss, its gradient, a step, the target network."""
         targets = self.td_targets(drawn)
         actions = torch.from_numpy(drawn.actions.astype(np.int64))
-        values = self.network(self.encode(drawn.observations)).gather(1, actions[:, None])[:, 0]
+        inputs = torch.from_numpy(self.encode(drawn.observations))
+        with self.learning():
+            values = self.values(self.network, inputs).gather(1, actions[:, None])[:, 0]
         losses = self.losses(values, targets)
         loss = (torch.from_numpy(drawn.weights) * losses).mean()
-        self.optimiser.zero_grad()
+        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip or math.inf)
         self.optimiser.step()
         self.counts[UPDATES] += 1
-        self.follow()
-        errors = (values - targets).detach().numpy()
-        self.sums[LOSS] += loss.item() * len(errors)
-        self.sums[ERROR] += np.abs(errors).sum(dtype=np.float64)
-        self.sums[NORM] += norm.item()
-        self.sums[LEARNED] += 1.0
-        return errors
+        self.move_others()
+        errors = (values - targets).detach()
+        self.note_update(loss, errors, norm)
+        return errors.numpy()
 
     def losses(self, values: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if self.config.loss == "huber":
             return nn.functional.huber_loss(values, targets, reduction="none")
         return 0.5 * (values - targets) ** 2
 
-    @torch.no_grad()
-    def follow(self) -> None:
+    def move_others(self) -> None:
         """The average of the parameters, and the target network, after an update."""
-        # Young averages follow quickly, or they would remember the untrained network.
-        past = min(self.config.average, self.updates / (self.updates + 10.0))
-        for old, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
-            old.mul_(past).add_(new, alpha=1.0 - past)
+        self.follow(self.average, self.average_share())
         if self.updates % self.config.target_every == 0:
-            pairs = zip(self.target.parameters(), self.network.parameters(), strict=True)
-            for old, new in pairs:
-                old.add_(new - old, alpha=self.config.tau)
+            self.follow(self.target, self.config.tau)
 
     # ------------------------------------------------------------------- books
 
@@ -310,15 +290,15 @@ class TorchDqn(TorchLearner):
 
     # ------------------------------------------------------------- checkpoints
 
-    def _networks(self) -> dict[str, list[torch.Tensor]]:
-        found: dict[str, list[torch.Tensor]] = {
-            "params": list(self.network.parameters()),
-            "average": list(self.average.parameters()),
-            "target": list(self.target.parameters()),
+    def _networks(self) -> dict[str, Mapping[str, torch.Tensor]]:
+        found: dict[str, Mapping[str, torch.Tensor]] = {
+            "params": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "target": self.target.state_dict(),
         }
         if self.config.optimiser in OPTIMISERS:
-            for name, key in (("first_moment", "exp_avg"), ("second_moment", "exp_avg_sq")):
-                found[name] = [self.optimiser.state[p][key] for p in self.network.parameters()]
+            found["first_moment"] = self.moments(self.optimiser, "exp_avg")
+            found["second_moment"] = self.moments(self.optimiser, "exp_avg_sq")
         return found
 
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -343,66 +323,21 @@ class TorchDqn(TorchLearner):
                 if isinstance(part, torch.Tensor):
                     yield f"optimiser.{k}.{key}", part
 
-    def policy_state(self) -> dict[str, np.ndarray]:
-        """What it takes to play, without the replay."""
-        networks = self._networks()
-        return {
-            **{name: flat_of(self.architecture, networks[name]) for name in ("params", "average")},
-            "scale": self.scale.copy(),
-        }
-
-    def set_policy(self, state: dict[str, np.ndarray]) -> None:
-        put_named({"scale": self.scale}, state)
-        for name in ("params", "average"):
-            self.put_network(name, state)
-
     def get_state(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on, as named arrays: those of the fused engine."""
         return (
-            self.flat_networks()
-            | {name: array.copy() for name, array in self._arrays().items()}
+            self.networks_state()
+            | {name: array.copy() for name, array in self.own_arrays().items()}
             | {name: part.numpy().copy() for name, part in self._optimiser_parts()}
             | self.replay.get_state()
             | self.games_state()
         )
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        put_named(self._arrays(), state)
+        put_named(self.own_arrays(), state)
         self.replay.set_state(state)
-        for name in self._networks():
-            self.put_network(name, state)
-        for parameter in self.network.parameters():
-            step = self.optimiser.state[parameter].get("step")
-            if isinstance(step, torch.Tensor):
-                step.fill_(self.updates)
+        self.put_networks(state)
+        set_steps(self.optimiser, self.updates)
         for name, part in self._optimiser_parts():
             part.copy_(torch.from_numpy(state[name].reshape(part.shape)))
-        self.put_games(state, {*self._arrays(), *self._networks(), *self.replay.get_state()})
-
-
-def make_optimiser(name: str, parameters: list[torch.Tensor]) -> Any:
-    """adam and radam as the fused engine has them; any other of torch.optim as it is."""
-    known = {cls.lower(): getattr(torch.optim, cls) for cls in torch.optim.__all__}
-    known = {key: cls for key, cls in known.items() if isinstance(cls, type)}
-    if name.lower() not in known:
-        raise UserError(f"torch.optim has no optimiser '{name}'{closest(name.lower(), known)}")
-    try:
-        optimiser = known[name.lower()](parameters, lr=1e-3)
-        _warm(optimiser, parameters)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"torch.optim's {name} does not fit a network: {error}") from None
-    return optimiser
-
-
-def _warm(optimiser: Any, parameters: list[torch.Tensor]) -> None:
-    """Has the optimiser make its state, so that checkpoints always have it; moves nothing."""
-    for parameter in parameters:
-        parameter.grad = torch.zeros_like(parameter)
-    before = [parameter.detach().clone() for parameter in parameters]
-    optimiser.step()
-    with torch.no_grad():
-        for parameter, old in zip(parameters, before, strict=True):
-            parameter.copy_(old)
-            for part in optimiser.state[parameter].values():
-                if isinstance(part, torch.Tensor):
-                    part.zero_()
+        self.put_games(state, {*self.own_arrays(), *self.replay.get_state()})

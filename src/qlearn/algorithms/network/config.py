@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qlearn.errors import UserError
-from qlearn.nets.layout import widths_of
+from qlearn.errors import UserError, closest
+from qlearn.nets.layout import Convolution, convolutions_of, widths_of
+
+DEVICES = ("cpu", "cuda")
+PRECISIONS = ("float32", "tf32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class NetworkConfig:
     """relu, selu or tanh."""
     layer_norm: bool = True
     """LayerNorm after each hidden layer's sums; without it PQN did not learn CartPole."""
+    conv: str = ""
+    """Convolutions before the hidden layers, channels x kernel x stride: 32x3x1,64x3x1 (torch)."""
+    network: str = ""
+    """Your own network instead, FILE.py:Name, a torch.nn.Module or what makes one (torch)."""
     scale_inputs: bool = True
     """Centre each input and divide it by its spread so far."""
     envs: int = 32
@@ -45,8 +52,15 @@ class NetworkConfig:
     """Environment steps of the whole training."""
     episodes: int = 0
     """Episodes of the whole training; 0 leaves the end to `steps`."""
-    threads: int = 1
-    """Threads that share the work; the numbers learned by the fused engine are the same for any."""
+    threads: int = 0
+    """Threads that share the work; 0: as many as are fastest. On the fused engine the numbers learned
+    are the same for any."""
+    device: str = "cpu"
+    """cpu or cuda, of the torch engine."""
+    precision: str = "float32"
+    """float32, tf32 or bf16: how the torch engine multiplies; parameters stay float32."""
+    compile: bool = False
+    """torch.compile of the torch engine's update."""
     init: str = ""
     """Untrained parameters: of another seed, or out of a checkpoint file."""
     until_every: int = 0
@@ -56,10 +70,18 @@ class NetworkConfig:
     def widths(self) -> tuple[int, ...]:
         return widths_of(self.hidden)
 
+    @property
+    def convolutions(self) -> tuple[Convolution, ...]:
+        return convolutions_of(self.conv)
+
     def check_network(self) -> None:
-        self.at_least(1, "envs", "steps", "threads")
-        self.at_least(0, "episodes", "clip", "until_every")
+        self.at_least(1, "envs", "steps")
+        self.at_least(0, "episodes", "clip", "until_every", "threads")
         self.shares("explorers", "restless")
+        self.one_of(DEVICES, "device")
+        self.one_of(PRECISIONS, "precision")
+        if self.conv and self.network:
+            raise UserError("conv builds a network, and network is one: leave one of them out")
         if self.discount is not None:
             self.shares("discount")
         if not 0.0 <= self.average < 1.0:
@@ -73,6 +95,11 @@ class NetworkConfig:
         for name in names:
             if not least <= getattr(self, name) < float("inf"):
                 raise UserError(f"{name} must be at least {least}, not {getattr(self, name):g}")
+
+    def one_of(self, known: tuple[str, ...], name: str) -> None:
+        if getattr(self, name) not in known:
+            word = str(getattr(self, name))
+            raise UserError(f"there is no {name} '{word}'{closest(word, known)}")
 
     def shares(self, *names: str) -> None:
         for name in names:

@@ -158,6 +158,9 @@ def schedule_of(config: Any, name: str, most: float = 1.0) -> Schedule:
 
 
 def architecture_of(environment: Any, config: Any, dueling: bool = False) -> Architecture:
+    if config.conv or config.network:
+        what = "convolutions" if config.conv else "a network of your own"
+        raise UserError(f"the fused engine has perceptrons only; --engine torch has {what}")
     if environment.discrete and environment.observation > seeing.MOST_STATES:
         raise UserError(
             f"{environment.name} has {environment.observation:,} states; a network takes up to"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from qlearn.envs.spec import Planes
 from qlearn.kernels.marks import cold
 
 MOST_STATES = 4096  # of a discrete environment, one input each
@@ -75,6 +76,37 @@ def settle_scale(scale, books, count):
         scale[0, j] = books[MIDDLE, j]
         spread = math.sqrt(books[SQUARES, j] / count)
         scale[1, j] = 1.0 / spread if spread > LEAST_SPREAD else 1.0
+
+
+def encoded(environment: Any, observations: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The same of whole batches."""
+    if not environment.discrete:
+        return (observations - scale[0]) * scale[1]
+    rows = np.zeros((len(observations), scale.shape[1]), np.float32)
+    rows[np.arange(len(rows)), observations[:, 0].astype(np.int64)] = 1.0
+    return rows
+
+
+def picture_of(environment: Any) -> Planes | None:
+    """What is seen as a picture, where it is one."""
+    return None if environment.discrete else environment.planes
+
+
+def by_channels(scale: np.ndarray, planes: Planes) -> np.ndarray:
+    """Each place's row of a scale as (places, channels)."""
+    if planes.channels_last:
+        return scale.reshape(-1, planes.channels)
+    return scale.reshape(planes.channels, -1).T
+
+
+def pool_scale(scale: np.ndarray, books: np.ndarray, count: int, planes: Planes) -> None:
+    """One middle and one spread for each channel: a convolution takes every place alike."""
+    means = by_channels(books[MIDDLE], planes)
+    squares = by_channels(books[SQUARES], planes) / count
+    middle = means.mean(axis=0)
+    spread = np.sqrt((squares + (means - middle) ** 2).mean(axis=0))
+    by_channels(scale[0], planes)[:] = middle
+    by_channels(scale[1], planes)[:] = 1.0 / np.where(spread > LEAST_SPREAD, spread, 1.0)
 
 
 def inputs_of(environment: Any) -> int:

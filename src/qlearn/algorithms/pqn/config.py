@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from qlearn.algorithms.network.config import NetworkConfig
+from qlearn.algorithms.network.own import name_of
 from qlearn.errors import UserError
 from qlearn.nets.adam import OPTIMISERS
 
@@ -22,9 +23,7 @@ class PqnConfig(NetworkConfig):
 
     def settled(self, engine: str) -> PqnConfig:
         whole = self.envs * self.rollout
-        if self.minibatch > whole:
-            return replace(self, minibatch=whole)
-        return self
+        return replace(self, minibatch=min(self.minibatch, whole), network=name_of(self.network))
 
     def check(self) -> None:
         self.check_network()

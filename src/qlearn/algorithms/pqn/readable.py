@@ -12,9 +12,9 @@ goes on in the other. Their sums are made in other orders: the last bits differ.
 
 from __future__ import annotations
 
-import copy
 import math
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,11 +23,7 @@ from qlearn import rng as random_streams
 from qlearn.algorithms.network.books import (
     ACTED,
     EPISODES,
-    ERROR,
     GAP,
-    LEARNED,
-    LOSS,
-    NORM,
     ROUNDS,
     SEEN,
     STEPS,
@@ -35,15 +31,15 @@ from qlearn.algorithms.network.books import (
     UPDATES,
     VALUE,
 )
-from qlearn.algorithms.network.fused import architecture_of, initial_parameters, put_named
-from qlearn.algorithms.network.greedy import Player
-from qlearn.algorithms.network.seeing import LEAST_SPREAD, first_scale
+from qlearn.algorithms.network.fused import put_named
+from qlearn.algorithms.network.optimisers import make_optimiser, set_lr, set_steps
+from qlearn.algorithms.network.seeing import LEAST_SPREAD, pool_scale
 from qlearn.algorithms.network.torch_learner import TorchLearner
 from qlearn.algorithms.pqn.config import PqnConfig
 from qlearn.algorithms.pqn.fused import shuffle
 from qlearn.algorithms.pqn.learner import plan_of
 from qlearn.kernels.build import build
-from qlearn.nets.module import Network, nn, put_flat, torch
+from qlearn.nets.module import nn, torch
 from qlearn.rng import chance, integers
 from qlearn.schedules import value_at
 
@@ -103,27 +99,11 @@ class TorchPqn(TorchLearner):
     def __init__(self, environment: Any, config: PqnConfig, seed: int) -> None:
         config.check()
         self.environment, self.config, self.seed = environment, config, seed
-        self.envs, self.threads = config.envs, config.threads
+        self.envs = config.envs
         self.plan = plan_of(environment, config)  # the schedules, and the discount
-        self.architecture = architecture_of(environment, config)
+        self.begin_networks(seed)
+        self.optimiser = make_optimiser(config.optimiser, list(self.network.parameters()))
 
-        self.network = Network(self.architecture)
-        put_flat(
-            self.architecture,
-            initial_parameters(self.architecture, config.init, seed),
-            self._tensors(),
-        )
-        self.average = copy.deepcopy(self.network)  # of the parameters: what plays
-        optimiser = {"adam": torch.optim.Adam, "radam": torch.optim.RAdam}[config.optimiser]
-        self.optimiser = optimiser(self.network.parameters(), eps=1e-8)
-        for tensor in self._tensors():  # as its first step would, so that checkpoints have it
-            self.optimiser.state[tensor] = {
-                "step": torch.tensor(0.0),
-                "exp_avg": torch.zeros_like(tensor),
-                "exp_avg_sq": torch.zeros_like(tensor),
-            }
-
-        self.scale = first_scale(environment)  # of each input: its middle, one over its spread
         self.scale_books = np.zeros((2, self.scale.shape[1]))  # its mean, squared distances from it
         self.players = random_streams.streams(seed, config.envs, random_streams.PLAYER)
         self.stream = random_streams.streams(seed, 1, random_streams.LEARNER)[0]
@@ -136,7 +116,6 @@ class TorchPqn(TorchLearner):
         self.kernels = build("chances of pqn", (explore, shuffle), {})  # shuffle: Fisher and Yates
         self.kernels.prepare("explore", self.rollout.actions[0], self.players, self.epsilons(), 2)
         self.kernels.prepare("shuffle", self.order, self.stream)
-        self.player = Player(environment, self.architecture)  # greedy episodes, compiled
         self.begin_games(seed)
         self.compile_seconds = (
             self.kernels.compile_seconds
@@ -146,33 +125,28 @@ class TorchPqn(TorchLearner):
 
     def advance(self, steps: int) -> np.ndarray:
         """Learns until at least `steps` steps are done, in whole rollouts; the returns that ended."""
-        torch.set_num_threads(self.threads)
         most = self.config.episodes or 2**62
         ended = [np.zeros(0)]
-        while self.env_steps < steps and self.episodes < most:
-            self.play()
-            begun = time.perf_counter()
-            self.look(self.config.rollout)
-            self.lambda_returns()
-            self.learn()
-            ended.append(self.account())
-            if self.plan.scale_inputs:
-                self.rescale()
-            self.seconds["learn"] += time.perf_counter() - begun
+        with self.at_work():
+            while self.env_steps < steps and self.episodes < most:
+                self.play()
+                begun = time.perf_counter()
+                self.look(self.config.rollout)
+                self.lambda_returns()
+                self.learn()
+                ended.append(self.account())
+                if self.plan.scale_inputs:
+                    self.rescale()
+                self.seconds["learn"] += time.perf_counter() - begun
+        self.check_network()
         return np.concatenate(ended)
 
     # ------------------------------------------------------------------ acting
 
-    def encode(self, observations: np.ndarray) -> np.ndarray:
-        """What the network takes: numbers centred and divided by their spread, states one-hot."""
-        if self.environment.discrete:
-            states = torch.from_numpy(observations[:, 0].astype(np.int64))
-            return nn.functional.one_hot(states, self.scale.shape[1]).numpy()
-        return (observations - self.scale[0]) * self.scale[1]
-
-    @torch.no_grad()
+    @torch.inference_mode()
     def values_of(self, inputs: np.ndarray) -> np.ndarray:
-        return self.network(torch.from_numpy(inputs.astype(np.float32, copy=False))).numpy()
+        rows = torch.from_numpy(inputs.astype(np.float32, copy=False))
+        return self.values(self.network, rows).numpy()
 
     def look(self, k: int) -> np.ndarray:
         """Action values at step k of the rollout; the best one, and how clear it is, are kept."""
@@ -231,18 +205,20 @@ class TorchPqn(TorchLearner):
 
     def learn(self) -> None:
         """A few epochs of minibatches."""
-        lr = value_at(self.plan.lr, self.env_steps, self.episodes)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
+        set_lr(self.optimiser, value_at(self.plan.lr, self.env_steps, self.episodes))
         now = self.rollout
         inputs = torch.from_numpy(now.inputs[:-1].reshape(len(self.order), -1))
         actions, targets, valid = (
             torch.from_numpy(part.reshape(-1)) for part in (now.actions, now.targets, now.valid)
         )
-        for _ in range(self.config.epochs):
-            self.kernels.shuffle(self.order, self.stream)
-            for rows in torch.from_numpy(self.order).split(self.config.minibatch):
-                self.update(inputs[rows], actions[rows], targets[rows], valid[rows])
+        with self.learning():
+            for _ in range(self.config.epochs):
+                self.kernels.shuffle(self.order, self.stream)
+                for rows in torch.from_numpy(self.order).split(self.config.minibatch):
+                    self.update(inputs[rows], actions[rows], targets[rows], valid[rows])
+                    self.counts[UPDATES] += 1
+                    self.follow(self.average, self.average_share())
+        self.settle_figures()
 
     def update(
         self,
@@ -251,26 +227,15 @@ class TorchPqn(TorchLearner):
         targets: torch.Tensor,
         valid: torch.Tensor,
     ) -> None:
-        """One minibatch: half the mean squared error, its gradient, a step, the average."""
-        values = self.network(inputs).gather(1, actions[:, None])[:, 0]
+        """One minibatch: half the mean squared error, its gradient, a step."""
+        values = self.values(self.network, inputs).gather(1, actions[:, None])[:, 0]
         errors = torch.where(valid, values - targets, 0.0)
         loss = 0.5 * (errors**2).mean()
-        self.optimiser.zero_grad()
+        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip or math.inf)
         self.optimiser.step()
-
-        self.counts[UPDATES] += 1
-        # Young averages follow quickly, or they would remember the untrained network.
-        past = min(self.config.average, self.updates / (self.updates + 10.0))
-        with torch.no_grad():
-            for old, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                old.mul_(past).add_(new, alpha=1.0 - past)
-
-        self.sums[LOSS] += loss.item() * len(errors)
-        self.sums[ERROR] += errors.abs().sum().item()
-        self.sums[NORM] += norm.item()
-        self.sums[LEARNED] += 1.0
+        self.note_update(loss, errors, norm)
 
     # ------------------------------------------------------------------- books
 
@@ -306,6 +271,8 @@ class TorchPqn(TorchLearner):
         spread = np.sqrt(self.scale_books[1] / total)
         self.scale[0] = self.scale_books[0]
         self.scale[1] = 1.0 / np.where(spread > LEAST_SPREAD, spread, 1.0)
+        if self.picture:
+            pool_scale(self.scale, self.scale_books, total, self.picture)
 
     @property
     def rows(self) -> int:
@@ -313,18 +280,12 @@ class TorchPqn(TorchLearner):
 
     # ------------------------------------------------------------- checkpoints
 
-    def _tensors(self) -> list[torch.Tensor]:
-        return list(self.network.parameters())
-
-    def _moments(self, name: str) -> list[torch.Tensor]:
-        return [self.optimiser.state[tensor][name] for tensor in self._tensors()]
-
-    def _networks(self) -> dict[str, list[torch.Tensor]]:
+    def _networks(self) -> dict[str, Mapping[str, torch.Tensor]]:
         return {
-            "params": self._tensors(),
-            "average": list(self.average.parameters()),
-            "first_moment": self._moments("exp_avg"),
-            "second_moment": self._moments("exp_avg_sq"),
+            "params": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "first_moment": self.moments(self.optimiser, "exp_avg"),
+            "second_moment": self.moments(self.optimiser, "exp_avg_sq"),
         }
 
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -338,22 +299,16 @@ class TorchPqn(TorchLearner):
             "counts": self.counts,
         }
 
-    @property
-    def _prefix(self) -> str:
-        return "" if self.environment.compiled else "batch."
-
     def get_state(self) -> dict[str, np.ndarray]:
         """Everything the next rollout depends on, as named arrays: those of the fused engine."""
         return (
-            self.flat_networks()
-            | {name: array.copy() for name, array in self._arrays().items()}
+            self.networks_state()
+            | {name: array.copy() for name, array in self.own_arrays().items()}
             | self.games_state()
         )
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        put_named(self._arrays(), state)
-        for name in self._networks():
-            self.put_network(name, state)
-        for step in self._moments("step"):
-            step.fill_(self.updates)
-        self.put_games(state, {*self._arrays(), *self._networks()})
+        put_named(self.own_arrays(), state)
+        self.put_networks(state)
+        set_steps(self.optimiser, self.updates)
+        self.put_games(state, self.own_arrays())

@@ -119,6 +119,7 @@ def _value_problems(cls: type, values: dict[str, Any], places: Places) -> Iterat
         "high": lambda value: _number(value, "high"),
         "bounds": lambda _: spec.bounds_of(values, "") if "observation" in values else None,
         "discount": _discount,
+        "planes": lambda _: spec.planes_of(values, "") if "observation" in values else None,
     }
     for key, read in readers.items():
         if key not in values:

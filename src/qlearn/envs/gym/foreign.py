@@ -34,6 +34,7 @@ from qlearn.envs.gym.foreign_copies import (
     view_of,
 )
 from qlearn.envs.gym.foreign_workers import Workers
+from qlearn.envs.spec import Planes
 from qlearn.errors import UserError
 from qlearn.kernels import cache
 
@@ -66,6 +67,7 @@ class GymEnvironment:
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     model: Callable | None = None
     kind: str = "gymnasium"
+    planes: Planes | None = None  # where what is seen is a picture
 
     @property
     def name(self) -> str:
@@ -172,7 +174,18 @@ def _read(
         options=options,
         notes=_notes(recipe, env.observation_space, view.observation),
         reward=reward,
+        planes=_planes(env.observation_space),
     )
+
+
+def _planes(space: Any) -> Planes | None:
+    """A Box of three axes as a picture: channels last, unless the first axis is the shortest."""
+    if not isinstance(space, spaces.Box) or len(space.shape) != 3:
+        return None
+    first, second, third = space.shape
+    if first < min(second, third):
+        return Planes(first, second, third)
+    return Planes(third, first, second, channels_last=True)
 
 
 def _notes(recipe: Recipe, space: Any, observation: tuple[int, ...] | int) -> tuple[str, ...]:

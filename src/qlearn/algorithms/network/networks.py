@@ -1,0 +1,73 @@
+"""Which network a learner of the torch engine has: a perceptron, convolutions, or the user's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from qlearn import rng as random_streams
+from qlearn.algorithms.network import seeing
+from qlearn.algorithms.network.fused import architecture_of, initial_parameters
+from qlearn.algorithms.network.own import module_of
+from qlearn.algorithms.network.weights import PARAMS, read_named
+from qlearn.errors import UserError
+from qlearn.nets.layout import Architecture
+from qlearn.nets.module import Convolutional, Network, found_by, put_flat, unpack
+
+
+def input_shape(environment: Any, config: Any) -> tuple[int, ...]:
+    """What the network takes of each copy: a picture where it is one and the network looks at it."""
+    picture = seeing.picture_of(environment) if config.conv or config.network else None
+    return tuple(picture[:3]) if picture else (seeing.inputs_of(environment),)
+
+
+def network_of(
+    environment: Any, config: Any, seed: int, dueling: bool = False
+) -> tuple[nn.Module, Architecture | None]:
+    """The untrained network, and its architecture where it is a perceptron."""
+    if not (config.conv or config.network):
+        architecture = architecture_of(environment, config, dueling)
+        perceptron = Network(architecture)
+        flat = initial_parameters(architecture, config.init, seed)
+        put_flat(architecture, flat, perceptron.parameters())
+        return perceptron, architecture
+    file = "" if str(config.init).isdigit() else str(config.init)
+    if config.init and not file:
+        seed = random_streams.checked_seed(int(config.init))
+    network: nn.Module
+    if config.network:
+        if dueling:
+            raise UserError("dueling is a head of ours; a network of your own has its own head")
+        shape = input_shape(environment, config)
+        network = module_of(config.network, shape, environment.actions, seed)
+    else:
+        network = _convolutional(environment, config, seed, dueling)
+    if file:
+        _begin_from(file, network)
+    return network, None
+
+
+def _convolutional(environment: Any, config: Any, seed: int, dueling: bool) -> Convolutional:
+    picture = seeing.picture_of(environment)
+    if picture is None:
+        raise UserError(
+            f"conv needs pictures, and {environment.name} shows none; an environment says it with"
+            " `planes = (channels, rows, columns)`"
+        )
+    head = Architecture(
+        found_by(picture[:3], config.convolutions), config.widths, environment.actions,
+        config.activation, config.layer_norm, dueling,
+    )  # fmt: skip
+    network = Convolutional(picture[:3], config.convolutions, head)
+    network.initialise(seed)
+    return network
+
+
+def _begin_from(file: str, network: nn.Module) -> None:
+    try:
+        unpack(None, PARAMS, read_named(file), network.state_dict())
+    except KeyError as error:
+        raise UserError(f"{file} holds no {error} of this network") from None
+    except ValueError as error:
+        raise UserError(f"{file}: {error}") from None
