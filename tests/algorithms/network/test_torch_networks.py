@@ -374,3 +374,68 @@ def test_what_does_not_go_together_is_one_line():
             config = registry.configure(algo, {**SMALL[algo], **settings}, environment, "fused")
             with pytest.raises(UserError, match="--engine torch"):
                 registry.make_learner(algo, "fused", environment, config, 0)
+
+
+# ---------------------------------------------------------------- precision and compiling
+
+
+def test_bf16_rounds_products_and_keeps_float32_parameters():
+    exact, rounded = learner(**CONV), learner(**CONV, precision="bf16")
+    seen = np.random.default_rng(0).random((9, 75), np.float32)
+    values, others = (one.judge(one.network, seen, one.scale) for one in (exact, rounded))
+    assert values.dtype == others.dtype == np.float32
+    assert not np.array_equal(values, others)
+    np.testing.assert_allclose(others, values, atol=0.02)
+    for algo in SMALL:
+        one = learner(algo, precision="bf16", hidden="16")
+        before = one.get_state()["params"]
+        one.advance(96)
+        after = one.get_state()["params"]
+        assert after.dtype == np.float32
+        assert not np.array_equal(after, before)
+        assert np.isfinite(after).all()
+
+
+def test_tf32_on_the_processor_says_that_it_changes_nothing():
+    one, other = learner(hidden="8", precision="tf32"), learner(hidden="8")
+    assert any("tf32" in note for note in one.notes)
+    assert not other.notes
+    one.advance(96)
+    other.advance(96)
+    assert_same(one.get_state(), other.get_state())
+
+
+def test_a_compiled_network_learns_the_same(monkeypatch):
+    from qlearn.algorithms.network import precision
+
+    calls = []
+
+    def compiled(function):
+        calls.append(function)
+        return function
+
+    monkeypatch.setattr(precision.torch, "compile", compiled)
+    for settings in (CONV, {"network": Own}):
+        plain, one = learner(**settings), learner(**settings, compile=True)
+        plain.advance(96)
+        one.advance(96)
+        assert_same(one.get_state(), plain.get_state())
+    assert len(calls) == 2
+    monkeypatch.setattr(precision.shutil, "which", lambda name: None)
+    with pytest.raises(UserError, match=r"C\+\+ compiler"):
+        learner(**CONV, compile=True)
+
+
+def test_no_gpu_is_one_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for algo in SMALL:
+        with pytest.raises(UserError, match=r"^--device cuda: .*; --device cpu works$"):
+            learner(algo, device="cuda")
+
+
+def test_what_only_pytorch_does_is_refused_elsewhere():
+    environment = find("cartpole")
+    for settings in ({"precision": "bf16"}, {"compile": True}):
+        config = registry.configure("pqn", settings, environment, "fused")
+        with pytest.raises(UserError, match="--engine torch"):
+            registry.make_learner("pqn", "fused", environment, config, 0)

@@ -93,6 +93,7 @@ class TorchDqn(TorchLearner):
         self.plan = plan_of(environment, config)  # the schedules, and the discount
         self.begin_networks(seed, config.dueling)
         self.target = copy.deepcopy(self.network)
+        self.compile_values(config.batch)
         self.optimiser = make_optimiser(config.optimiser, list(self.network.parameters()))
 
         self.scale_books = np.zeros((2, self.scale.shape[1]))
@@ -128,7 +129,7 @@ class TorchDqn(TorchLearner):
         kernels.prepare("change_moods", *self._mood_arguments(valid))
         kernels.prepare("notice_all", self.seen(), valid, self.scale_books, 0)
         kernels.prepare("settle_scale", self.scale, self.scale_books, 1)
-        self.compile_seconds = (
+        self.compile_seconds += (
             kernels.compile_seconds
             + self.player.compile_seconds
             + self.replay.compile_seconds
@@ -258,7 +259,8 @@ class TorchDqn(TorchLearner):
         actions = torch.from_numpy(drawn.actions.astype(np.int64))
         inputs = torch.from_numpy(self.encode(drawn.observations))
         with self.learning():
-            values = self.values(self.network, inputs).gather(1, actions[:, None])[:, 0]
+            chosen = self.learning_values(self.network, inputs).gather(1, actions[:, None])
+        values = chosen[:, 0]
         losses = self.losses(values, targets)
         loss = (torch.from_numpy(drawn.weights) * losses).mean()
         self.optimiser.zero_grad(set_to_none=True)

@@ -158,9 +158,18 @@ def schedule_of(config: Any, name: str, most: float = 1.0) -> Schedule:
 
 
 def architecture_of(environment: Any, config: Any, dueling: bool = False) -> Architecture:
-    if config.conv or config.network:
-        what = "convolutions" if config.conv else "a network of your own"
-        raise UserError(f"the fused engine has perceptrons only; --engine torch has {what}")
+    """The perceptron of the fused engine; what only PyTorch has is refused."""
+    for key in ("conv", "network", "compile"):
+        if getattr(config, key):
+            raise UserError(f"the fused engine has perceptrons of its own; {key} is --engine torch's")
+    if config.precision != "float32":
+        raise UserError(
+            f"the fused engine computes in float32; {config.precision} is --engine torch's"
+        )
+    return perceptron_of(environment, config, dueling)
+
+
+def perceptron_of(environment: Any, config: Any, dueling: bool = False) -> Architecture:
     if environment.discrete and environment.observation > seeing.MOST_STATES:
         raise UserError(
             f"{environment.name} has {environment.observation:,} states; a network takes up to"

@@ -8,7 +8,7 @@ from torch import nn
 
 from qlearn import rng as random_streams
 from qlearn.algorithms.network import seeing
-from qlearn.algorithms.network.fused import architecture_of, initial_parameters
+from qlearn.algorithms.network.fused import initial_parameters, perceptron_of
 from qlearn.algorithms.network.own import module_of
 from qlearn.algorithms.network.weights import PARAMS, read_named
 from qlearn.errors import UserError
@@ -27,7 +27,7 @@ def network_of(
 ) -> tuple[nn.Module, Architecture | None]:
     """The untrained network, and its architecture where it is a perceptron."""
     if not (config.conv or config.network):
-        architecture = architecture_of(environment, config, dueling)
+        architecture = perceptron_of(environment, config, dueling)
         perceptron = Network(architecture)
         flat = initial_parameters(architecture, config.init, seed)
         put_flat(architecture, flat, perceptron.parameters())

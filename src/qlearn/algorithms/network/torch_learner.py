@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import time
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from qlearn.algorithms.network import seeing
+from qlearn.algorithms.network import precision, seeing
 from qlearn.algorithms.network.books import ERROR, LEARNED, LOSS, NORM, Books
 from qlearn.algorithms.network.fused import put_named
 from qlearn.algorithms.network.greedy import Player
@@ -55,13 +56,32 @@ class TorchLearner(Books):
         # What a user's network draws while it learns, such as dropout's masks, is the seed's own.
         self.drawn = torch.Generator().manual_seed(seed).get_state().numpy().copy()
 
+    def compile_values(self, rows: int) -> None:
+        """How it computes values while it learns; compiled now, where that is asked for."""
+        self.learning_values, self.compile_seconds = self.values, 0.0
+        if not self.config.compile:
+            return
+        begun = time.perf_counter()
+        self.learning_values = precision.compiled(self.values, self.device)
+        before, drawn = copy.deepcopy(self.network.state_dict()), self.drawn.copy()
+        with self.at_work(), self.learning():
+            inputs = torch.zeros(rows, self.scale.shape[1], device=self.device)
+            self.learning_values(self.network, inputs).sum().backward()
+        self.network.load_state_dict(before)
+        self.drawn[:] = drawn
+        self.network.zero_grad(set_to_none=True)
+        self.compile_seconds = time.perf_counter() - begun
+
     def begin_games(self, seed: int) -> None:
         """Every copy's first episode; training may go on beyond the time limit."""
         played = self.environment
         if played.compiled:
             played = replace(played, max_steps=self.plan.max_steps)
         self.batch = batch(played, self.config.envs, seed)
-        self.notes: tuple[str, ...] = getattr(self.batch, "notes", ())
+        self.notes: tuple[str, ...] = (
+            *getattr(self.batch, "notes", ()),
+            *precision.notes(self.device, self.config.precision),
+        )
         self.batch.reset()
 
     # ----------------------------------------------------------------- values
@@ -78,7 +98,8 @@ class TorchLearner(Books):
 
     def values(self, network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
         """The value of every action for each row."""
-        return network(self.shaped(inputs))
+        with precision.autocast(self.device, self.config.precision):
+            return network(self.shaped(inputs)).float()
 
     @torch.inference_mode()
     def judge(self, network: nn.Module, seen: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -91,6 +112,7 @@ class TorchLearner(Books):
     def at_work(self) -> Iterator[None]:
         """PyTorch as this learner wants it."""
         torch.set_num_threads(self.threads)
+        precision.set_products(self.device, self.config.precision)
         if not self.config.network:
             yield
             return

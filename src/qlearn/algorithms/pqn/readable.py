@@ -102,6 +102,7 @@ class TorchPqn(TorchLearner):
         self.envs = config.envs
         self.plan = plan_of(environment, config)  # the schedules, and the discount
         self.begin_networks(seed)
+        self.compile_values(config.minibatch)
         self.optimiser = make_optimiser(config.optimiser, list(self.network.parameters()))
 
         self.scale_books = np.zeros((2, self.scale.shape[1]))  # its mean, squared distances from it
@@ -117,7 +118,7 @@ class TorchPqn(TorchLearner):
         self.kernels.prepare("explore", self.rollout.actions[0], self.players, self.epsilons(), 2)
         self.kernels.prepare("shuffle", self.order, self.stream)
         self.begin_games(seed)
-        self.compile_seconds = (
+        self.compile_seconds += (
             self.kernels.compile_seconds
             + self.player.compile_seconds
             + getattr(self.batch, "compile_seconds", 0.0)
@@ -228,7 +229,7 @@ class TorchPqn(TorchLearner):
         valid: torch.Tensor,
     ) -> None:
         """One minibatch: half the mean squared error, its gradient, a step."""
-        values = self.values(self.network, inputs).gather(1, actions[:, None])[:, 0]
+        values = self.learning_values(self.network, inputs).gather(1, actions[:, None])[:, 0]
         errors = torch.where(valid, values - targets, 0.0)
         loss = 0.5 * (errors**2).mean()
         self.optimiser.zero_grad(set_to_none=True)
