@@ -17,6 +17,7 @@ _HOMES = {
     "ReplayBuffer": "qlearn.replay.buffer",
     "Run": "qlearn.runs.run",
     "UserError": "qlearn.errors",
+    "calibrate": "qlearn.compare.calibrate",
     "compare": "qlearn.compare.compare",
     "load": "qlearn.runs.run",
     "make": "qlearn.envs.registry",
@@ -26,6 +27,7 @@ _ROOMS = ("losses",)  # parts of qlearn that are used by their name
 
 if TYPE_CHECKING:
     from qlearn import losses
+    from qlearn.compare.calibrate import calibrate
     from qlearn.compare.compare import compare
     from qlearn.envs.registry import make
     from qlearn.errors import UserError
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
     from qlearn.trainer import QTrainer
 
 __all__ = [
-    "QTrainer", "ReplayBuffer", "Run", "UserError", "__version__", "compare", "load", "losses",
-    "make", "train",
+    "QTrainer", "ReplayBuffer", "Run", "UserError", "__version__", "calibrate", "compare", "load",
+    "losses", "make", "train",
 ]  # fmt: skip
 
 

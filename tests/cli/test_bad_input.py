@@ -78,7 +78,7 @@ TRAIN = [
     ("grid --set progress=1", "there is no setting 'progress'"),
     ("grid --set watchers=1", "there is no setting 'watchers'"),
     ("grid --set tensorboard=perhaps", "'perhaps' is neither true nor false"),
-    ("grid --threads 0", "must be at least 1, not 0"),
+    ("grid --threads=-1", "must be at least 0, not -1"),
     ("grid --init no.pth", "'no.pth' is no seed, and there is no file"),
     ("grid --set epsilon=1-", "in quotes: '1->0.05@0.3'"),
     ("grid --set device=gpu", "device must be one of auto, cpu, cuda, not 'gpu'"),

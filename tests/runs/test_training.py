@@ -379,7 +379,7 @@ def test_a_loaded_run_evaluates_as_it_did_when_it_ended():
         ({"eval_every": -5}, "eval_every must be at least 0, not -5"),
         ({"eval_every": "-5ep"}, "eval_every must be at least 0, not -5"),
         ({"eval_every": "often"}, "eval_every is a number of steps, or of episodes such as 10ep"),
-        ({"threads": 0}, "threads must be at least 1, not 0"),
+        ({"threads": -1}, "threads must be at least 0, not -1"),
         ({"device": "gpu"}, "device must be one of auto, cpu, cuda, not 'gpu'"),
         ({"init": 2**63}, "--init: a seed is below"),
         ({"init": "nowhere.pth"}, "--init: 'nowhere.pth' is no seed, and there is no file"),

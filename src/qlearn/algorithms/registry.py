@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any
@@ -55,15 +57,29 @@ ALGORITHMS = {
 }
 
 
-def choose(environment: Environment, algo: str, engine: str) -> tuple[str, str]:
-    """The names behind `auto`."""
+# Settings of networks that only PyTorch has.
+OF_TORCH = ("conv", "network")
+
+
+def algorithm(environment: Environment, algo: str) -> str:
+    """The name behind `auto`."""
     if algo == "auto":
         algo = "table" if environment.discrete else "pqn"
     if algo not in ALGORITHMS:
         raise UserError(f"unknown algorithm '{algo}'{closest(algo, ALGORITHMS)}")
+    return algo
+
+
+def choose(
+    environment: Environment, algo: str, engine: str, settings: Mapping[str, Any] | None = None
+) -> tuple[str, str]:
+    """The names behind `auto`, by what the algorithm can; `auto.choose` knows the machine too."""
+    algo = algorithm(environment, algo)
     known = ALGORITHMS[algo]
     if engine == "auto":
         engine = known.default_engine if environment.compiled else known.interpreting[0]
+        if any(_with_own(environment, algo, settings or {}).get(key) for key in OF_TORCH):
+            engine = "torch"
     if engine not in known.engines:
         raise UserError(f"unknown engine '{engine}' for {algo}{closest(engine, known.engines)}")
     if not environment.compiled and engine not in known.interpreting:
@@ -86,7 +102,7 @@ def configure(
     Where the user says nothing, the environment's own settings count, then the defaults.
     """
     cls = config_class(algo)
-    settings = {**(environment.settings.get(algo, {}) if environment else {}), **settings}
+    settings = _with_own(environment, algo, settings)
     defaults = {field.name: field.default for field in fields(cls)}
     kinds = {field.name: str(field.type) for field in fields(cls)}
     values = {}
@@ -105,12 +121,21 @@ def configure(
     return config.settled(engine) if environment else config
 
 
+def _with_own(environment: Any, algo: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {**(environment.settings.get(algo, {}) if environment else {}), **settings}
+
+
 def make_learner(algo: str, engine: str, environment: Environment, config: Any, seed: int) -> Any:
     if environment.kind == "file" or environment.reward is not None:
         # Compiled code does not notice writing out of bounds: the user's text is tried plain first.
         from qlearn.envs.checks.quick import probe
 
         probe(environment)
+    if engine == "torch":
+        # Threads of torch that wait for others spin, and on cores that they share with any other
+        # work one update of a small network then took 270 ms instead of 2; with the processor
+        # given back they wait at most twice as long. Read when torch is imported.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     return _load(ALGORITHMS[algo].engines[engine])(environment, config, seed)
 
 

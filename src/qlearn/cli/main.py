@@ -27,6 +27,7 @@ COMMANDS = {
     "train": "learn an environment",
     "eval": "play a run's greedy policy and report its scores",
     "compare": "measure versions side by side: engines, runs, your own scripts",
+    "calibrate": "measure which engine, device and threads are fastest here",
     "watch": "see an environment played",
     "envs": "list the environments",
     "runs": "list the runs",

@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=options.whole(1), metavar="K", help="train K seeds")
     parser.add_argument("--envs", type=options.whole(1), help="copies of the environment")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=options.whole(1), metavar="N", help="of this process")
+    parser.add_argument(
+        "--threads", type=options.whole(0), metavar="N", help="of this process; 0: as many as help"
+    )
     parser.add_argument(
         "--init", metavar="SEED|FILE", help="the same untrained weights for every run"
     )
@@ -103,7 +105,7 @@ AS_SETTINGS = {
     "preset": str,
     "seeds": options.whole(1),
     "device": str,
-    "threads": options.whole(1),
+    "threads": options.whole(0),
     "init": str,
     "tensorboard": options.yes_or_no,
 }

@@ -80,7 +80,8 @@ def _contenders(
         job["settings"]["steps"] = budget["episodes"] * STEPS_AN_EPISODE
     chosen = list(engines) or [job["engine"]]
     for engine in chosen:  # every name is looked at before the first is started
-        registry.choose(find(job["env"], job["env_options"]), job["algo"], engine)
+        environment = find(job["env"], job["env_options"])
+        registry.choose(environment, job["algo"], engine, job["settings"])
     return [
         EngineContender(f"{target} {engine}" if len(chosen) > 1 or engines else target,
                         {**job, "engine": engine}, engine)

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from qlearn.algorithms.machine import processor_name
 from qlearn.errors import UserError, closest
 from qlearn.runs.files import explained, read_json, write_json
 
@@ -184,12 +185,4 @@ def _versions() -> dict[str, str]:
 
 
 def processor() -> dict[str, Any]:
-    name = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    except OSError:
-        pass
-    return {"name": name, "cores": os.cpu_count(), "system": platform.system()}
+    return {"name": processor_name(), "cores": os.cpu_count(), "system": platform.system()}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qlearn import presets
-from qlearn.algorithms import registry
+from qlearn.algorithms import auto, registry
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
 from qlearn.runs import checkpoint
@@ -95,13 +95,16 @@ def train(
     environment = find(env, options)
     for note in environment.notes:
         say(note)
-    algo, engine = registry.choose(environment, algo, engine)
+    algo = registry.algorithm(environment, algo)
     run_config = take_from(settings)
     init = _start_of(init)
     _budgets(settings, steps, episodes)
     _offer(settings, algo, {"device": device, "threads": threads, "init": init})
-    config = registry.configure(algo, settings, environment, engine)
+    choice = auto.choose(environment, algo, engine, settings)
+    engine, config = choice.engine, choice.config
     all_watchers = _watchers(asked)
+    if choice.note:
+        say(choice.note)
     for note in getattr(config, "announced", lambda _: ())(environment):
         say(note)
     if seconds is not None:
@@ -199,9 +202,10 @@ def _enlarge(config: dict[str, Any], asked: Asked) -> bool:
 def _check(device: str, steps: int | None, episodes: int | None, threads: int | None) -> None:
     if device not in DEVICES:
         raise UserError(f"device must be one of {', '.join(DEVICES)}, not {device!r}")
+    least = {"steps": 1, "episodes": 1, "threads": 0}
     for name, amount in (("steps", steps), ("episodes", episodes), ("threads", threads)):
-        if amount is not None and amount < 1:
-            raise UserError(f"{name} must be at least 1, not {amount}")
+        if amount is not None and amount < least[name]:
+            raise UserError(f"{name} must be at least {least[name]}, not {amount}")
 
 
 def _budgets(settings: dict[str, Any], steps: int | None, episodes: int | None) -> None:
@@ -231,7 +235,7 @@ def _offer(settings: dict[str, Any], algo: str, given: dict[str, Any]) -> None:
     """Options that only some algorithms have a setting for."""
     known = {field.name for field in fields(registry.config_class(algo))}
     for key, value in given.items():
-        if value not in (None, "auto") and key in known:
+        if value not in (None, "auto", 0) and key in known:
             settings[key] = value
 
 
@@ -247,7 +251,7 @@ def _without_effect(
 ) -> list[str]:
     """What was asked for and does not happen."""
     notes, where, name = [], _where(learner), f"{algo} on {engine}"
-    if asked.threads not in (None, where["threads"]):
+    if asked.threads not in (None, 0, where["threads"]):
         used = where["threads"]
         many = "one thread" if used == 1 else f"{used} threads"
         notes.append(f"{name} uses {many} here, not the {asked.threads} of --threads")
