@@ -176,6 +176,7 @@ def test_a_snake_that_eats_nothing_is_lost_after_a_hundred_moves_for_each_block(
     assert game.play_step([0, 1, 0]) == (-10, True, 0)
 
 
+@pytest.mark.filterwarnings("ignore:Creating a tensor from a list")  # slow on purpose
 def test_it_learns_after_every_move_and_after_every_game(snake):
     random.seed(0)
     game, agent, sizes = snake.SnakeGame(6), snake.Agent(), []
