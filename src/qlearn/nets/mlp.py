@@ -203,12 +203,17 @@ def forward(net, x, x0, low, high):
             )
 
 
+def dueling(net):
+    head = net.layers[len(net.layers) - 1]
+    return head[STREAMS] != head[WEIGHTS]
+
+
 @cold
 def compose(net):
     """The head that a dueling head's two streams come to; any other is what it is."""
-    head = net.layers[len(net.layers) - 1]
-    if head[STREAMS] == head[WEIGHTS]:
+    if not dueling(net):
         return
+    head = net.layers[len(net.layers) - 1]
     actions, n = head[OUTPUTS], head[INPUTS]
     half = n // 2
     value = head[STREAMS]
@@ -233,9 +238,9 @@ def compose(net):
 @cold
 def decompose(net):
     """From the gradient of such a head to those of its two streams."""
-    head = net.layers[len(net.layers) - 1]
-    if head[STREAMS] == head[WEIGHTS]:
+    if not dueling(net):
         return
+    head = net.layers[len(net.layers) - 1]
     actions, n = head[OUTPUTS], head[INPUTS]
     half = n // 2
     value = head[STREAMS]

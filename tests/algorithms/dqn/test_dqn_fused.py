@@ -7,6 +7,7 @@ import pytest
 
 import qlearn
 from qlearn.algorithms import registry
+from qlearn.algorithms.network.team import Pace, Team
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
 
@@ -39,6 +40,34 @@ def test_it_goes_on_from_its_state_bit_for_bit(settings):
     second.set_state(state)
     np.testing.assert_array_equal(second.advance(2000), returns)
     same(second.get_state(), first.get_state())
+
+
+@pytest.mark.parametrize("settings", [{}, PRIORITIZED, {"every": "episode", "batch": 33}])
+def test_any_number_of_threads_learns_the_same_bits(settings):
+    states, returns = [], []
+    for threads in (1, 2, 3):
+        playing = learner({**settings, "threads": threads})
+        assert playing.threads == threads
+        returns.append(playing.advance(1200))
+        assert playing.updates > 100
+        states.append(playing.get_state())
+    for k in (1, 2):
+        np.testing.assert_array_equal(returns[k], returns[0])
+        same(states[k], states[0])
+
+
+FOREIGN = {"game": "gym:CartPole-v1", "options": {"native": False}}
+
+
+@pytest.mark.parametrize("game", [{}, FOREIGN], ids=["compiled", "stepped"])
+def test_threads_found_by_trying_change_no_bit(game):
+    one, many = learner({"threads": 1}, **game), learner({"threads": 0}, **game)
+    many.pace, many.team = Pace(0, 3), Team(3)
+    run, tried = many.team.run, []
+    many.team.run = lambda members, *rest: (tried.append(members), run(members, *rest))[1]
+    np.testing.assert_array_equal(many.advance(900), one.advance(900))
+    same(many.get_state(), one.get_state())
+    assert {1, 2} <= set(tried)
 
 
 def test_chunks_change_no_bit():

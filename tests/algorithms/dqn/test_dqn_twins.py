@@ -115,8 +115,7 @@ def learn_recorded(quick, readable, batches):
         quick.buffers.slots[:], quick.buffers.weights[:] = drawn.slots, drawn.weights
         kernels.update(
             quick.net, quick.target, quick.moments, quick.plan, quick.ring, quick.buffers,
-            RECORDED_LR,
-            quick.counts,
+            RECORDED_LR, quick.counts, 0, 1,
         )  # fmt: skip
         errors = readable.update(drawn)
         if readable.config.prioritized:

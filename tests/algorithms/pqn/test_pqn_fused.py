@@ -64,11 +64,9 @@ def test_few_copies_take_few_threads():
 
 def test_threads_found_by_trying_change_no_bit():
     one, many = learner({"threads": 1}), learner({"threads": 0})
-    many.pace = Pace(0, 3)
-    tried = []
-    many.team = Team(3)
-    run = many.team.run
-    many.team.run = lambda members, *rest: (tried.append(members), run(members, *rest))
+    many.pace, many.team = Pace(0, 3), Team(3)
+    run, tried = many.team.run, []
+    many.team.run = lambda members, *rest: (tried.append(members), run(members, *rest))[1]
     np.testing.assert_array_equal(many.advance(9000), one.advance(9000))
     same(many.get_state(), one.get_state())
     assert tried[:4] == [1, 2, 1, 2]
@@ -88,7 +86,8 @@ def test_a_pace_settles_on_the_fastest_and_looks_again():
     pace = Pace(0, 5)
     assert pace.numbers == [1, 2, 4]
     assert paced(pace, {1: 3.0, 2: 2.0, 4: 2.5}, 6) == [1, 2, 4] * 2
-    assert not pace.trying and pace.best == 2
+    assert not pace.trying
+    assert pace.best == 2
     assert paced(pace, {2: 2.0}, Pace.REST) == [2] * Pace.REST
     assert pace.trying
     paced(pace, {1: 1.0, 2: 4.0, 4: 4.0}, 6)  # another program has come

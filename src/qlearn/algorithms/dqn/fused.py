@@ -2,6 +2,9 @@
 
 Mnih et al., "Human-level control through deep reinforcement learning" (2015), and what has proven
 itself since: each is a switch of its own.
+
+The text is shared out among the threads of a team: the first member plays and draws, each works on
+its own rows of every batch, and they meet where one needs what others have done.
 """
 
 from __future__ import annotations
@@ -33,13 +36,15 @@ from qlearn.algorithms.network.greedy import best_action
 from qlearn.algorithms.network.seeing import encode, notice, settle_scale
 from qlearn.envs.loop import advance
 from qlearn.kernels.marks import cold
-from qlearn.kernels.simd import ticks
+from qlearn.kernels.simd import meet, ticks
 from qlearn.nets import adam, mlp
 from qlearn.nets.layout import BELOW, OUT, OUTPUTS
 from qlearn.replay import ring as rings
 from qlearn.replay import rule
 from qlearn.rng import chance, integers
 from qlearn.schedules import Schedule, value_at
+
+DONE, LEARNS = 0, 1  # what the first member says after playing
 
 
 class Plan(NamedTuple):
@@ -91,6 +96,8 @@ class Buffers(NamedTuple):
     books: np.ndarray
     figures: np.ndarray
     clock: np.ndarray
+    said: np.ndarray  # by the first member to the others
+    barrier: np.ndarray
 
 
 def explore(player, greedy, epsilon, roaming, last, i, persist, actions):
@@ -148,10 +155,10 @@ def due(plan, counts, steps_before, episodes_before):
 
 
 @cold
-def gather(plan, ring, buffers):
-    """The batch that was drawn: its rewards looked ahead, and both ends encoded."""
+def gather(plan, ring, buffers, low, high):
+    """These rows of the batch drawn: their rewards looked ahead, and both ends encoded."""
     width = buffers.scale.shape[1]
-    for row in range(plan.batch):
+    for row in range(low, high):
         slot = buffers.slots[row]
         reward, discount, last, _ = rings.look_ahead(ring, slot, plan.n_step, plan.discount)
         buffers.targets[row] = reward
@@ -161,30 +168,29 @@ def gather(plan, ring, buffers):
 
 
 @cold
-def td_targets(net, target, plan, buffers):
+def td_targets(net, target, plan, buffers, low, high):
     """target = rewards + discount * Q_target(next, best), the best by the network where double."""
-    rows = plan.batch
-    mlp.forward(target, buffers.following, 0, 0, rows)
+    mlp.forward(target, buffers.following, 0, low, high)
     if plan.double:
-        mlp.forward(net, buffers.following, 0, 0, rows)
-        for row in range(rows):
+        mlp.forward(net, buffers.following, 0, low, high)
+        for row in range(low, high):
             buffers.choices[row] = best_action(net, row)[0]
     else:
-        for row in range(rows):
+        for row in range(low, high):
             buffers.choices[row] = best_action(target, row)[0]
     head = target.layers[len(target.layers) - 1]
-    for row in range(rows):
+    for row in range(low, high):
         value = target.work[head[OUT] + row * head[OUTPUTS] + buffers.choices[row]]
         buffers.targets[row] += buffers.discounts[row] * value
 
 
 @cold
-def compare(net, plan, ring, buffers):
+def compare(net, plan, ring, buffers, low, high):
     """The weighted error at the head: of half the square, or of Huber's loss beyond 1."""
     head = net.layers[len(net.layers) - 1]
     actions = head[OUTPUTS]
     share = np.float32(1.0 / plan.batch)
-    for row in range(plan.batch):
+    for row in range(low, high):
         place = row * actions
         for a in range(actions):
             net.work[head[BELOW] + place + a] = np.float32(0.0)
@@ -197,12 +203,12 @@ def compare(net, plan, ring, buffers):
 
 
 @cold
-def follow(net, target, count, plan):
-    """The target network moves towards the network: its `count` parameters, and so its head."""
+def follow(net, target, count, plan, member, members):
+    """The target network moves towards the network: this member's share of its parameters."""
     tau = np.float32(plan.tau)
-    for j in range(count):
+    low, high = mlp.share(count, member, members, mlp.BLOCK)
+    for j in range(low, high):
         target.params[j] += tau * (net.params[j] - target.params[j])
-    mlp.compose(target)
 
 
 @cold
@@ -217,40 +223,68 @@ def count_figures(plan, moments, buffers):
     buffers.figures[LEARNED] += 1.0
 
 
+def together(buffers, members):
+    """Waits until every member is here; False where one has given up."""
+    return members == 1 or meet(buffers.barrier, 0, members)
+
+
 @cold
-def update(net, target, moments, plan, ring, buffers, lr, counts):
+def update(net, target, moments, plan, ring, buffers, lr, counts, member, members):
     """One batch: targets, forward, error, backward, step, target network."""
-    gather(plan, ring, buffers)
-    td_targets(net, target, plan, buffers)
-    mlp.forward(net, buffers.batch, 0, 0, plan.batch)
-    compare(net, plan, ring, buffers)
-    mlp.turn(net, 0, 1)
-    mlp.backward(net, 0, plan.batch)
-    mlp.gradients(net, buffers.batch, 0, plan.batch, 0, 1)
-    mlp.decompose(net)
-    adam.squares(net, moments, 0, 1)
-    counts[UPDATES] += 1
-    done = counts[UPDATES]
+    low, high = mlp.share(plan.batch, member, members, 4)
+    mlp.turn(net, member, members)
+    gather(plan, ring, buffers, low, high)
+    td_targets(net, target, plan, buffers, low, high)
+    mlp.forward(net, buffers.batch, 0, low, high)
+    compare(net, plan, ring, buffers, low, high)
+    if not together(buffers, members):
+        return False
+    mlp.backward(net, low, high)
+    if not together(buffers, members):
+        return False
+    mlp.gradients(net, buffers.batch, 0, plan.batch, member, members)
+    if not together(buffers, members):
+        return False
+    if mlp.dueling(net):
+        if member == 0:
+            mlp.decompose(net)
+        if not together(buffers, members):
+            return False
+    adam.squares(net, moments, member, members)
+    if not together(buffers, members):
+        return False
+    done = counts[UPDATES] + 1
     # Young averages follow quickly, or they would remember the untrained network.
     past = min(plan.average, done / (done + 10.0)) if plan.average > 0.0 else 0.0
-    adam.adam(net, moments, lr, done, past, 0, 1)
-    mlp.compose(net)
+    adam.adam(net, moments, lr, done, past, member, members)
     if done % plan.target_every == 0:
-        follow(net, target, len(moments.first), plan)
-    count_figures(plan, moments, buffers)
+        follow(net, target, len(moments.first), plan, member, members)
+    if not together(buffers, members):
+        return False
+    if member == 0:
+        mlp.compose(net)
+        mlp.compose(target)
+        counts[UPDATES] = done
+        count_figures(plan, moments, buffers)
+    return together(buffers, members)
 
 
-def learn(net, target, moments, plan, ring, tree, buffers, stream, counts):
-    """As many updates as the transitions so far are worth."""
-    if plan.scale_inputs:
+def learn(net, target, moments, plan, ring, tree, buffers, stream, counts, member, members):
+    """As many updates as the transitions so far are worth; False where another member gave up."""
+    if member == 0 and plan.scale_inputs:
         settle_scale(buffers.scale, buffers.books, counts[SEEN])
     lr = value_at(plan.lr, counts[STEPS], counts[EPISODES])
     beta = value_at(plan.beta, counts[STEPS], counts[EPISODES])
     while counts[UPDATES] < (counts[STEPS] - plan.start) * plan.updates and ring.held[0] > 0:
-        rule.draw(ring, tree, plan.prioritized, beta, buffers.slots, buffers.weights, stream)
-        update(net, target, moments, plan, ring, buffers, lr, counts)
-        if plan.prioritized:
+        if member == 0:
+            rule.draw(ring, tree, plan.prioritized, beta, buffers.slots, buffers.weights, stream)
+        if not together(buffers, members):
+            return False
+        if not update(net, target, moments, plan, ring, buffers, lr, counts, member, members):
+            return False
+        if member == 0 and plan.prioritized:
             rule.prioritize(ring, tree, buffers.slots, buffers.errors, plan.alpha)
+    return True
 
 
 def compose_both(net, target):
@@ -259,11 +293,11 @@ def compose_both(net, target):
     mlp.compose(target)
 
 
-def advance_chunk(
-    net, target, moments, plan, ring, tree, buffers, players, stream, copies, seen, finals, counts,
-    log, steps, episodes, world,
+def play(
+    net, plan, ring, tree, buffers, players, copies, seen, finals, counts, log, steps, episodes,
+    world,
 ):  # fmt: skip
-    """Steps of all copies until `steps` steps or `episodes` episodes are done, or the log is full."""
+    """Steps of all copies until it is time to learn; DONE where the budget or the log is used up."""
     while (
         counts[STEPS] < steps
         and counts[EPISODES] < episodes
@@ -286,12 +320,36 @@ def advance_chunk(
             if ended:
                 log[counts[LOGGED]] = copies[i].last_return
                 counts[LOGGED] += 1
-        stepped = ticks()
-        if due(plan, counts, steps_before, episodes_before):
-            learn(net, target, moments, plan, ring, tree, buffers, stream, counts)
         buffers.clock[ACT] += chosen - begun
-        buffers.clock[ENV] += stepped - chosen
-        buffers.clock[LEARN] += ticks() - stepped
+        buffers.clock[ENV] += ticks() - chosen
+        if due(plan, counts, steps_before, episodes_before):
+            return LEARNS
+    return DONE
+
+
+def advance_chunk(
+    net, target, moments, plan, ring, tree, buffers, players, stream, copies, seen, finals, counts,
+    log, steps, episodes, member, members, world,
+):  # fmt: skip
+    """Playing and learning until `steps` steps or `episodes` episodes are done, or the log is full."""
+    while True:
+        if member == 0:
+            buffers.said[0] = play(
+                net, plan, ring, tree, buffers, players, copies, seen, finals, counts, log, steps,
+                episodes, world,
+            )  # fmt: skip
+        if not together(buffers, members) or buffers.said[0] == DONE:
+            return
+        begun = ticks()
+        if not learn(
+            net, target, moments, plan, ring, tree, buffers, stream, counts, member, members
+        ):
+            return
+        # Nobody asks what is said next before everybody has heard this.
+        if not together(buffers, members):
+            return
+        if member == 0:
+            buffers.clock[LEARN] += ticks() - begun
 
 
 def act(net, plan, players, buffers, seen, epsilon, counts):

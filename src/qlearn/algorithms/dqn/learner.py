@@ -22,6 +22,7 @@ from qlearn.algorithms.network.fused import (
     schedule_of,
 )
 from qlearn.algorithms.network.greedy import Player, bindings
+from qlearn.algorithms.network.team import barrier
 from qlearn.envs import loop
 from qlearn.kernels.build import build
 from qlearn.nets import mlp
@@ -33,6 +34,7 @@ from qlearn.replay.tree import Tree, tree_of
 from qlearn.schedules import value_at
 
 LOG_EPISODES = 4096
+UPDATES_TRIED = 8  # on which a number of threads is tried
 
 
 def plan_of(environment: Any, config: DqnConfig) -> fused.Plan:
@@ -88,13 +90,15 @@ def buffers_of(environment: Any, plan: fused.Plan) -> fused.Buffers:
         books=np.zeros((2, width)),
         figures=np.zeros(8),
         clock=np.zeros(3, np.int64),
+        said=np.zeros(1, np.int64),
+        barrier=barrier(),
     )
 
 
 class FusedDqn(FusedLearner):
     """What both ways of stepping share."""
 
-    algo, threads = "dqn", 1
+    algo = "dqn"
 
     def __init__(self, environment: Any, config: DqnConfig, seed: int) -> None:
         config.check(self.engine)
@@ -120,6 +124,7 @@ class FusedDqn(FusedLearner):
         self.counts = np.zeros(6, np.int64)
         self.log = np.zeros(LOG_EPISODES + config.envs)
         self.seconds = dict.fromkeys(STAGES, 0.0)
+        self.hire(config.threads, config.batch // 4)
         self.player = Player(environment, self.architecture)
         self._begin()
         self.kernels.prepare("compose_both", self.net, self.target)
@@ -176,10 +181,10 @@ class FusedDqn(FusedLearner):
         put(*self._memory, named(*self._memory), state)
         self.kernels.compose_both(self.net, self.target)
 
-    def _learn_arguments(self) -> tuple:
+    def _learn_arguments(self, member: int, members: int) -> tuple:
         return (
             self.net, self.target, self.moments, self.plan, self.ring, self.tree, self.buffers,
-            self.stream, self.counts,
+            self.stream, self.counts, member, members,
         )  # fmt: skip
 
 
@@ -197,22 +202,37 @@ class CompiledDqn(FusedDqn):
             lines=environment.definitions,
         )
         self.world = Copies(environment, self.envs, self.seed, self.kernels)
-        self.kernels.prepare("advance_chunk", *self._arguments(0, 0))
+        self.kernels.prepare("advance_chunk", *self._arguments(0, 0, 0, 1))
         self.world.begin(self.kernels)
 
-    def _arguments(self, steps: int, episodes: int) -> tuple:
+    def _arguments(self, steps: int, episodes: int, member: int, members: int) -> tuple:
         world = self.world
         return (
             self.net, self.target, self.moments, self.plan, self.ring, self.tree, self.buffers,
             self.players, self.stream, world.copies, world.seen, world.finals, self.counts,
-            self.log, steps, episodes, world.world,
+            self.log, steps, episodes, member, members, world.world,
         )  # fmt: skip
 
     def _learn(self, steps: int, episodes: int) -> None:
         self.buffers.clock[:] = 0
-        begun = time.perf_counter()
-        self.kernels.advance_chunk(*self._arguments(steps, episodes))
-        self.share_out(time.perf_counter() - begun, self.buffers.clock)
+        members, before = self.pace.members, self.updates
+        if self.pace.trying:
+            steps = min(steps, self.env_steps + self._tried_steps)
+        took = self.team.run(
+            members,
+            lambda member: self.kernels.advance_chunk(
+                *self._arguments(steps, episodes, member, members)
+            ),
+            self.buffers.barrier,
+        )
+        if self.updates > before:
+            self.pace.took(took / (self.updates - before))
+        self.share_out(took, self.buffers.clock)
+
+    @property
+    def _tried_steps(self) -> int:
+        """Steps that are worth some updates: what one number of threads is tried on."""
+        return max(self.envs, self.plan.every, round(UPDATES_TRIED / max(self.plan.updates, 1e-3)))
 
 
 class SteppedDqn(FusedDqn):
@@ -230,7 +250,7 @@ class SteppedDqn(FusedDqn):
         )
         self.kernels.prepare("act", *self._act_arguments(0.5))
         self.kernels.prepare("store", *self._store_arguments())
-        self.kernels.prepare("learn", *self._learn_arguments())
+        self.kernels.prepare("learn", *self._learn_arguments(0, 1))
 
     def _act_arguments(self, epsilon: float) -> tuple:
         return (
@@ -261,10 +281,20 @@ class SteppedDqn(FusedDqn):
             learns = self.kernels.store(*self._store_arguments())
             stored = clock()
             if learns:
-                self.kernels.learn(*self._learn_arguments())
+                self._update()
             seconds["act"] += chosen - begun + stored - stepped
             seconds["env"] += stepped - chosen
             seconds["learn"] += clock() - stored
+
+    def _update(self) -> None:
+        members, before = self.pace.members, self.updates
+        took = self.team.run(
+            members,
+            lambda member: self.kernels.learn(*self._learn_arguments(member, members)),
+            self.buffers.barrier,
+        )
+        if self.updates > before:
+            self.pace.took(took / (self.updates - before))
 
 
 def fused_learner(environment: Any, config: DqnConfig, seed: int) -> FusedDqn:

@@ -9,6 +9,7 @@ import numpy as np
 from qlearn import rng as random_streams
 from qlearn.algorithms.network import seeing
 from qlearn.algorithms.network.books import LOGGED, STAGES, Books
+from qlearn.algorithms.network.team import Pace, Team, cores
 from qlearn.envs import loop
 from qlearn.envs.registry import batch
 from qlearn.errors import UserError
@@ -96,6 +97,17 @@ class FusedLearner(Books):
     kernels: Any
     log: np.ndarray  # the returns of episodes that ended since it was read
     compile_seconds = 0.0
+    pace: Pace
+    team: Team
+
+    def hire(self, wanted: int, useful: int) -> None:
+        """The threads that were asked for, or as many as turn out fastest; no more than useful."""
+        most = max(1, min(wanted or cores(), useful))
+        self.pace, self.team = Pace(wanted, most), Team(most)
+
+    @property
+    def threads(self) -> int:
+        return self.pace.best
 
     def _learn(self, steps: int, episodes: int) -> None:
         raise NotImplementedError
@@ -161,7 +173,9 @@ def architecture_of(environment: Any, config: Any, dueling: bool = False) -> Arc
     """The perceptron of the fused engine; what only PyTorch has is refused."""
     for key in ("conv", "network", "compile"):
         if getattr(config, key):
-            raise UserError(f"the fused engine has perceptrons of its own; {key} is --engine torch's")
+            raise UserError(
+                f"the fused engine has perceptrons of its own; {key} is --engine torch's"
+            )
     if config.precision != "float32":
         raise UserError(
             f"the fused engine computes in float32; {config.precision} is --engine torch's"

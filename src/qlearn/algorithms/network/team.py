@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -73,11 +74,19 @@ class Team:
     def __init__(self, most: int) -> None:
         self._pool = ThreadPoolExecutor(most - 1) if most > 1 else None
 
-    def run(self, members: int, work: Callable[[int], None], meeting: np.ndarray) -> None:
-        """`work(member)` on every thread; the first exception of any of them is raised."""
+    def run(self, members: int, work: Callable[[int], None], meeting: np.ndarray) -> float:
+        """`work(member)` on every thread, and its seconds; the first exception of any is raised."""
+        begun = time.perf_counter()
         if self._pool is None or members == 1:
             work(0)
-            return
+        else:
+            self._run(self._pool, members, work, meeting)
+        return time.perf_counter() - begun
+
+    @staticmethod
+    def _run(
+        pool: ThreadPoolExecutor, members: int, work: Callable[[int], None], meeting: np.ndarray
+    ) -> None:
         meeting[:] = 0
 
         def guarded(member: int) -> None:
@@ -87,7 +96,7 @@ class Team:
                 meeting[GIVEN_UP] = 1  # or the others would wait for ever
                 raise
 
-        others = [self._pool.submit(guarded, member) for member in range(1, members)]
+        others = [pool.submit(guarded, member) for member in range(1, members)]
         try:
             guarded(0)
         finally:

@@ -19,7 +19,7 @@ from qlearn.algorithms.network.fused import (
     schedule_of,
 )
 from qlearn.algorithms.network.greedy import Player, bindings
-from qlearn.algorithms.network.team import Pace, Team, barrier, cores
+from qlearn.algorithms.network.team import barrier
 from qlearn.algorithms.pqn import fused
 from qlearn.algorithms.pqn.config import PqnConfig
 from qlearn.envs import loop
@@ -100,18 +100,13 @@ class FusedPqn(FusedLearner):
         self.counts = np.zeros(6, np.int64)
         self.log = np.zeros(LOG_ROLLOUTS * config.envs * config.rollout)
         self.seconds = dict.fromkeys(STAGES, 0.0)
-        most = min(config.threads or cores(), max(1, config.envs // 4), max(1, config.minibatch // 4))
-        self.pace, self.team = Pace(config.threads, most), Team(most)
+        self.hire(config.threads, min(config.envs, config.minibatch) // 4)
         self.player = Player(environment, self.architecture)
         self._begin()
         self.compile_seconds = self.player.compile_seconds + self.kernels.compile_seconds
 
     def _begin(self) -> None:
         raise NotImplementedError
-
-    @property
-    def threads(self) -> int:
-        return self.pace.best
 
     @property
     def rows(self) -> int:
@@ -163,15 +158,13 @@ class CompiledPqn(FusedPqn):
         members, before = self.pace.members, self.env_steps
         if self.pace.trying:
             steps = before + 1  # a single rollout
-        begun = time.perf_counter()
-        self.team.run(
+        took = self.team.run(
             members,
             lambda member: self.kernels.advance_chunk(
                 *self._arguments(steps, episodes, member, members)
             ),
             self.buffers.barrier,
         )
-        took = time.perf_counter() - begun
         self.pace.took(took / (self.env_steps - before))
         self.share_out(took, self.buffers.clock)
 
@@ -221,14 +214,12 @@ class SteppedPqn(FusedPqn):
             self.kernels.store(*self._store_arguments(k))
             seconds["act"] += chosen - begun + clock() - stepped
             seconds["env"] += stepped - chosen
-        begun = clock()
         members = self.pace.members
-        self.team.run(
+        took = self.team.run(
             members,
             lambda member: self.kernels.learn_rollout(*self._learn_arguments(member, members)),
             self.buffers.barrier,
         )
-        took = clock() - begun
         self.pace.took(took)
         seconds["learn"] += took
 

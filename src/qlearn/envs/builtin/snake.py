@@ -151,14 +151,14 @@ SETTINGS = {
         "until_every": 8192 * 16,
     },
     "dqn": {
-        "steps": 1_000_000, "envs": 16, "hidden": "256x256", "lr": "3e-4->1e-5", "batch": 128,
-        "epsilon": "1->0.01@0.2", "explorers": 0.0, "reward_scale": 1.0, "replay": 300_000,
-        "average": 0.99, "scale_inputs": False,
+        "steps": 2_000_000, "envs": 32, "hidden": "256x256", "lr": "5e-4->1e-5", "batch": 256,
+        "updates": 0.05, "every": "256", "epsilon": "0.3->0.005@0.5", "explorers": 0.0,
+        "reward_scale": 1.0, "average": 0.99, "scale_inputs": False,
     },
 }  # fmt: skip
 FEATURES_SETTINGS = {
     "pqn": {**SETTINGS["pqn"], "steps": 3_000_000, "hidden": "256"},
-    "dqn": {**SETTINGS["dqn"], "steps": 300_000, "hidden": "256"},
+    "dqn": {**SETTINGS["dqn"], "steps": 500_000, "hidden": "256"},
 }
 
 
