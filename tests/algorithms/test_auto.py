@@ -61,8 +61,13 @@ def test_torch_gets_all_cores_where_a_call_has_enough_to_do():
     assert (small.threads, large.threads) == (1, 2)
 
 
-def test_convolutions_and_networks_of_ones_own_are_for_torch():
-    for settings in ({"conv": "8x3x1"}, {"network": "mine.py:Net"}):
+def test_what_only_torch_has_is_for_torch():
+    usual = {"conv": "", "network": None, "precision": "float32", "compile": False}
+    assert auto.choose(BOARD, "auto", "auto", usual).engine == "fused"
+    for key, value in (
+        ("conv", "8x3x1"), ("network", "mine.py:Net"), ("precision", "bf16"), ("compile", "true"),
+    ):  # fmt: skip
+        settings = {**usual, key: value}
         chosen = auto.choose(BOARD, "auto", "auto", settings)
         assert chosen.engine == "torch"
         assert chosen.note.startswith("torch on ")

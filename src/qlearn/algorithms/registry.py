@@ -40,7 +40,7 @@ ALGORITHMS = {
         config="qlearn.algorithms.pqn.config:PqnConfig",
         engines={
             "fused": "qlearn.algorithms.pqn.learner:fused_learner",
-            "torch": "qlearn.algorithms.pqn.readable:TorchPqn",
+            "torch": "qlearn.algorithms.pqn.graphed:torch_learner",
         },
         default_engine="fused",
         interpreting=("fused", "torch"),
@@ -57,8 +57,8 @@ ALGORITHMS = {
 }
 
 
-# Settings of networks that only PyTorch has.
-OF_TORCH = ("conv", "network")
+# Settings of networks that only the torch engine has, and what they are where nobody asks for it.
+OF_TORCH = {"conv": "", "network": "", "precision": "float32", "compile": "false"}
 
 
 def algorithm(environment: Environment, algo: str) -> str:
@@ -78,7 +78,7 @@ def choose(
     known = ALGORITHMS[algo]
     if engine == "auto":
         engine = known.default_engine if environment.compiled else known.interpreting[0]
-        if any(_with_own(environment, algo, settings or {}).get(key) for key in OF_TORCH):
+        if "torch" in known.engines and _asks_for_torch(environment, algo, settings or {}):
             engine = "torch"
     if engine not in known.engines:
         raise UserError(f"unknown engine '{engine}' for {algo}{closest(engine, known.engines)}")
@@ -119,6 +119,11 @@ def configure(
             values[key] = coerce(value, default, key)
     config = cls(**values)
     return config.settled(engine) if environment else config
+
+
+def _asks_for_torch(environment: Environment, algo: str, settings: Mapping[str, Any]) -> bool:
+    asked = _with_own(environment, algo, settings)
+    return any(str(asked.get(key) or usual).lower() != usual for key, usual in OF_TORCH.items())
 
 
 def _with_own(environment: Any, algo: str, settings: Mapping[str, Any]) -> dict[str, Any]:
