@@ -119,23 +119,21 @@ def between(points: Sequence[tuple[float, float]], x: float) -> float:
 # ------------------------------------------------------------------------------------- on disk
 
 
-PREFIX = "calibration-"
-
-
 def path() -> Path:
-    return folder() / f"{PREFIX}{key()}.json"
+    """One file a machine: the cache folder may be shared by several."""
+    found = machine.here()
+    name = kernels.key(found.processor, str(found.cores), found.gpu)
+    return folder() / f"calibration-{name}.json"
 
 
 @cache
 def key() -> str:
-    """This machine and everything that its speed depends on."""
-    found = machine.here()
-    versions = [f"{name} {machine.version_of(name)}" for name in ("numba", "torch")]
+    """Everything else that the figures depend on."""
     text = hashlib.sha256()
     for source in sources():
         text.update(source.read_bytes())
-    parts = (found.processor, str(found.cores), found.gpu, *versions, text.hexdigest())
-    return kernels.key(*parts)
+    versions = (machine.version_of(package) for package in ("numba", "torch"))
+    return kernels.key(*versions, text.hexdigest())
 
 
 def sources() -> Iterator[Path]:
@@ -145,8 +143,6 @@ def sources() -> Iterator[Path]:
 
 def load() -> Calibration | None:
     """What was measured here; nothing where it never was, or where the file is damaged."""
-    if not any(folder().glob(f"{PREFIX}*.json")):  # the key takes some milliseconds
-        return None
     try:
         content = json.loads(path().read_text(encoding="utf-8"))
         if content["key"] != key():

@@ -11,8 +11,6 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from qlearn.algorithms.network.team import cores
-
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 WINDOWS_DRIVER = Path("C:/Windows/System32/nvcuda.dll")
 
@@ -28,6 +26,8 @@ class Machine:
 
 @cache
 def here() -> Machine:
+    from qlearn.algorithms.network.team import cores  # NumPy with it, which a name needs not
+
     installed = find_spec("torch") is not None
     return Machine(processor_name(), cores(), gpu_name(), installed, _torch_has_cuda())
 
