@@ -49,7 +49,7 @@ ALGORITHMS = {
         config="qlearn.algorithms.dqn.config:DqnConfig",
         engines={
             "fused": "qlearn.algorithms.dqn.learner:fused_learner",
-            "torch": "qlearn.algorithms.dqn.readable:TorchDqn",
+            "torch": "qlearn.algorithms.dqn.graphed:torch_learner",
         },
         default_engine="fused",
         interpreting=("fused", "torch"),

@@ -62,6 +62,7 @@ class CudaBatch(Batch):
         self._actions = self._cuda.pinned_array(envs, np.int64)
         self._actions_there = self._send(np.zeros(envs, np.int64))
         self._launchers: dict[tuple, Any] = {}
+        self._stream: Any = 0
         self._seed(seed)
         self._prepare()
 
@@ -170,14 +171,20 @@ class CudaBatch(Batch):
 
     def _launcher(self, entry: str, arguments: tuple) -> Any:
         """The entry, compiled for arguments like these and ready to be called."""
-        key = (entry, *((a.dtype, a.strides) for a in arguments if hasattr(a, "strides")))
+        kinds = ((a.dtype, a.strides) for a in arguments if hasattr(a, "strides"))
+        key = (entry, self._stream, *kinds)
         if key not in self._launchers:
             self.kernels.prepare(entry, *arguments)
             with warnings.catch_warnings():
                 # A batch too small for the GPU is the user's choice; numba-cuda warns of it.
                 warnings.filterwarnings("ignore", message="Grid size")
-                self._launchers[key] = self.kernels.entries[entry][self._shape]
+                stream = self._cuda.external_stream(self._stream) if self._stream else 0
+                self._launchers[key] = self.kernels.entries[entry][(*self._shape, stream)]
         return self._launchers[key]
+
+    def use_stream(self, stream: int) -> None:
+        """Which CUDA stream, by its handle, the next steps are launched on; 0: the usual one."""
+        self._stream = stream
 
     @property
     def compile_seconds(self) -> float:

@@ -170,7 +170,7 @@ class TorchDqn(TorchLearner):
         games, clock = self.batch, time.perf_counter
         begun = clock()
         seen = self.seen()
-        values = self.judge(self.network, seen, self.scale)
+        values = self.values_of(seen)
         epsilon = value_at(self.plan.epsilon, self.env_steps, self.episodes)
         greedy = values.argmax(axis=1)
         self.kernels.explore_all(*self._explore_arguments(greedy, epsilon))
@@ -200,6 +200,9 @@ class TorchDqn(TorchLearner):
         self.seconds["act"] += chosen - begun + clock() - stepped
         self.seconds["env"] += stepped - chosen
         return games.last_return[ended]
+
+    def values_of(self, seen: np.ndarray) -> np.ndarray:
+        return self.judge(self.network, seen, self.scale)
 
     def note(self, values: np.ndarray) -> None:
         """How much is expected, and how clear the best action is."""
@@ -243,35 +246,51 @@ class TorchDqn(TorchLearner):
             pool_scale(self.scale, self.scale_books, count, self.picture)
 
     @torch.no_grad()
-    def td_targets(self, drawn: Batch) -> torch.Tensor:
-        following = torch.from_numpy(self.encode(drawn.next_observations))
+    def td_targets(
+        self, following: torch.Tensor, rewards: torch.Tensor, discounts: torch.Tensor
+    ) -> torch.Tensor:
         judged = self.values(self.target, following)
         if self.config.double:
             choices = self.values(self.network, following).argmax(dim=1)
             values = judged.gather(1, choices[:, None])[:, 0]
         else:
             values = judged.amax(dim=1)
-        return torch.from_numpy(drawn.rewards) + torch.from_numpy(drawn.discounts) * values
+        return rewards + discounts * values
 
     def update(self, drawn: Batch) -> np.ndarray:
-        """One batch: targets, the weighted loss, its gradient, a step, the target network."""
-        targets = self.td_targets(drawn)
-        actions = torch.from_numpy(drawn.actions.astype(np.int64))
-        inputs = torch.from_numpy(self.encode(drawn.observations))
+        """One batch, and the networks that follow."""
+        errors = self.step_on(
+            torch.from_numpy(self.encode(drawn.observations)),
+            torch.from_numpy(self.encode(drawn.next_observations)),
+            torch.from_numpy(drawn.actions.astype(np.int64)),
+            *map(torch.from_numpy, (drawn.rewards, drawn.discounts, drawn.weights)),
+        )
+        self.counts[UPDATES] += 1
+        self.move_others()
+        return errors.numpy()
+
+    def step_on(
+        self,
+        observations: torch.Tensor,
+        following: torch.Tensor,
+        actions: torch.Tensor,
+        rewards: torch.Tensor,
+        discounts: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> torch.Tensor:
+        """Targets, the weighted loss, its gradient, a step; the errors there were."""
+        targets = self.td_targets(following, rewards, discounts)
         with self.learning():
-            chosen = self.learning_values(self.network, inputs).gather(1, actions[:, None])
+            chosen = self.learning_values(self.network, observations).gather(1, actions[:, None])
         values = chosen[:, 0]
-        losses = self.losses(values, targets)
-        loss = (torch.from_numpy(drawn.weights) * losses).mean()
+        loss = (weights * self.losses(values, targets)).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip or math.inf)
         self.optimiser.step()
-        self.counts[UPDATES] += 1
-        self.move_others()
         errors = (values - targets).detach()
         self.note_update(loss, errors, norm)
-        return errors.numpy()
+        return errors
 
     def losses(self, values: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if self.config.loss == "huber":

@@ -92,21 +92,25 @@ def picture_of(environment: Any) -> Planes | None:
     return None if environment.discrete else environment.planes
 
 
-def by_channels(scale: np.ndarray, planes: Planes) -> np.ndarray:
+def by_channels(scale: Any, planes: Planes) -> Any:
     """Each place's row of a scale as (places, channels)."""
     if planes.channels_last:
         return scale.reshape(-1, planes.channels)
     return scale.reshape(planes.channels, -1).T
 
 
-def pool_scale(scale: np.ndarray, books: np.ndarray, count: int, planes: Planes) -> None:
-    """One middle and one spread for each channel: a convolution takes every place alike."""
+def pool_scale(scale: Any, books: Any, count: Any, planes: Planes) -> None:
+    """One middle and one spread for each channel: a convolution takes every place alike.
+
+    Of NumPy's arrays or of tensors.
+    """
     means = by_channels(books[MIDDLE], planes)
     squares = by_channels(books[SQUARES], planes) / count
     middle = means.mean(axis=0)
-    spread = np.sqrt((squares + (means - middle) ** 2).mean(axis=0))
+    spread = (squares + (means - middle) ** 2).mean(axis=0) ** 0.5
+    still = spread <= LEAST_SPREAD
     by_channels(scale[0], planes)[:] = middle
-    by_channels(scale[1], planes)[:] = 1.0 / np.where(spread > LEAST_SPREAD, spread, 1.0)
+    by_channels(scale[1], planes)[:] = 1.0 / (spread * ~still + still)
 
 
 def inputs_of(environment: Any) -> int:

@@ -77,12 +77,15 @@ class TorchLearner(Books):
         played = self.environment
         if played.compiled:
             played = replace(played, max_steps=self.plan.max_steps)
-        self.batch = batch(played, self.config.envs, seed)
+        self.batch = self.make_batch(played, seed)
         self.notes: tuple[str, ...] = (
             *getattr(self.batch, "notes", ()),
             *precision.notes(self.device, self.config.precision),
         )
         self.batch.reset()
+
+    def make_batch(self, played: Any, seed: int) -> Any:
+        return batch(played, self.config.envs, seed)
 
     # ----------------------------------------------------------------- values
 
@@ -129,9 +132,16 @@ class TorchLearner(Books):
         self.network.eval()
 
     @torch.no_grad()
-    def follow(self, slow: nn.Module, share: float) -> None:
+    def follow(self, slow: nn.Module, share: float | torch.Tensor) -> None:
         """Moves a network this share of the way to the learning one, running statistics too."""
-        torch._foreach_lerp_(list(slow.parameters()), list(self.network.parameters()), share)
+        old_ones: list[torch.Tensor] = list(slow.parameters())
+        new_ones: list[torch.Tensor] = list(self.network.parameters())
+        if isinstance(share, torch.Tensor):  # lerp would read it, and a graph reads nothing
+            way = torch._foreach_sub(new_ones, old_ones)
+            torch._foreach_mul_(way, share)
+            torch._foreach_add_(old_ones, way)
+        else:
+            torch._foreach_lerp_(old_ones, new_ones, share)
         for old, new in zip(slow.buffers(), self.network.buffers(), strict=True):
             if old.is_floating_point():
                 old.lerp_(new, share)
