@@ -197,10 +197,11 @@ def test_a_learning_rate_that_destroys_the_network_is_one_clear_line():
         learner({"lr": 1.0, "layer_norm": False, "loss": "mse", "reward_scale": 1e38}).advance(2000)
 
 
-def test_the_size_of_the_replay_is_said_before_anything_else(tmp_path):
+def test_the_size_of_the_replay_is_said_once_it_is_known_where_it_learns(tmp_path):
     said = []
     qlearn.train("cartpole", algo="dqn", steps=100, out=tmp_path / "run", say=said.append, **QUICK)
-    assert said[0] == "a replay of 5,000 places of 4 float32 takes 0.1 MB"
+    assert said[0].startswith("fused on")
+    assert said[1] == "a replay of 5,000 places of 4 float32 takes 0.1 MB"
 
 
 QUICK = {"replay": 5000, "hidden": "16x16"}

@@ -129,7 +129,6 @@ class FusedDqn(FusedLearner):
         self._begin()
         self.kernels.prepare("compose_both", self.net, self.target)
         self.kernels.compose_both(self.net, self.target)
-        self.compile_seconds = self.player.compile_seconds + self.kernels.compile_seconds
 
     def _begin(self) -> None:
         raise NotImplementedError
@@ -202,8 +201,10 @@ class CompiledDqn(FusedDqn):
             lines=environment.definitions,
         )
         self.world = Copies(environment, self.envs, self.seed, self.kernels)
-        self.kernels.prepare("advance_chunk", *self._arguments(0, 0, 0, 1))
         self.world.begin(self.kernels)
+
+    def _prepare(self) -> None:
+        self.kernels.prepare("advance_chunk", *self._arguments(0, 0, 0, 1))
 
     def _arguments(self, steps: int, episodes: int, member: int, members: int) -> tuple:
         world = self.world
@@ -248,6 +249,8 @@ class SteppedDqn(FusedDqn):
             (fused.act, fused.store, fused.learn, fused.compose_both),
             bindings(self.environment),
         )
+
+    def _prepare(self) -> None:
         self.kernels.prepare("act", *self._act_arguments(0.5))
         self.kernels.prepare("store", *self._store_arguments())
         self.kernels.prepare("learn", *self._learn_arguments(0, 1))

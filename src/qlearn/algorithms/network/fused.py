@@ -9,6 +9,7 @@ import numpy as np
 from qlearn import rng as random_streams
 from qlearn.algorithms.network import seeing
 from qlearn.algorithms.network.books import LOGGED, STAGES, Books
+from qlearn.algorithms.network.greedy import Player
 from qlearn.algorithms.network.team import Pace, Team, cores
 from qlearn.envs import loop
 from qlearn.envs.registry import batch
@@ -96,9 +97,10 @@ class FusedLearner(Books):
     world: Copies | Stepped
     kernels: Any
     log: np.ndarray  # the returns of episodes that ended since it was read
-    compile_seconds = 0.0
+    player: Player
     pace: Pace
     team: Team
+    _prepared = False
 
     def hire(self, wanted: int, useful: int) -> None:
         """The threads that were asked for, or as many as turn out fastest; no more than useful."""
@@ -109,6 +111,14 @@ class FusedLearner(Books):
     def threads(self) -> int:
         return self.pace.best
 
+    @property
+    def compile_seconds(self) -> float:
+        return self.player.compile_seconds + self.kernels.compile_seconds
+
+    def _prepare(self) -> None:
+        """Compiles or loads what learning takes; who only plays does without."""
+        raise NotImplementedError
+
     def _learn(self, steps: int, episodes: int) -> None:
         raise NotImplementedError
 
@@ -117,6 +127,9 @@ class FusedLearner(Books):
 
     def advance(self, steps: int) -> np.ndarray:
         """Learns until at least `steps` steps are done, in whole rounds; the returns that ended."""
+        if not self._prepared:
+            self._prepare()
+            self._prepared = True
         most = self.config.episodes or 2**62
         ended = []
         while self.env_steps < steps and self.episodes < most:

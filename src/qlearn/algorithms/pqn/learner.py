@@ -103,7 +103,6 @@ class FusedPqn(FusedLearner):
         self.hire(config.threads, min(config.envs, config.minibatch) // 4)
         self.player = Player(environment, self.architecture)
         self._begin()
-        self.compile_seconds = self.player.compile_seconds + self.kernels.compile_seconds
 
     def _begin(self) -> None:
         raise NotImplementedError
@@ -142,8 +141,10 @@ class CompiledPqn(FusedPqn):
             lines=environment.definitions,
         )
         self.world = Copies(environment, self.envs, self.seed, self.kernels)
-        self.kernels.prepare("advance_chunk", *self._arguments(0, 0, 0, 1))
         self.world.begin(self.kernels)
+
+    def _prepare(self) -> None:
+        self.kernels.prepare("advance_chunk", *self._arguments(0, 0, 0, 1))
 
     def _arguments(self, steps: int, episodes: int, member: int, members: int) -> tuple:
         world = self.world
@@ -182,6 +183,8 @@ class SteppedPqn(FusedPqn):
             (fused.act, fused.store, fused.learn_rollout),
             bindings(self.environment),
         )
+
+    def _prepare(self) -> None:
         self.kernels.prepare("act", *self._act_arguments(0, 0.5))
         self.kernels.prepare("store", *self._store_arguments(0))
         self.kernels.prepare("learn_rollout", *self._learn_arguments(0, 1))
