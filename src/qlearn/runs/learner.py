@@ -18,6 +18,7 @@ class Learner(Protocol):
     between the evaluations of --until). A learner may also have
 
     - `threads` and `device`, where it runs; 1 and "cpu" are believed otherwise,
+    - `settling`: whether it is still finding out how it learns fastest,
     - `stages() -> {name: (seconds, calls)}`, which only grow,
     - `policy_state()` and `set_policy(state)`: what playing needs of the state, where that is less,
     - `state_views()`: the state without a copy, for who writes it down at once,

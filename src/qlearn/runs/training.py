@@ -289,6 +289,9 @@ def _budget_of(
         algo, engine, environment, replace(config, steps=2**62, episodes=0), seed
     )
     trial.advance(getattr(config, "start", 0))  # before it learns, a step costs next to nothing
+    begun = time.perf_counter()
+    while getattr(trial, "settling", False) and time.perf_counter() - begun < 0.1 * seconds:
+        trial.advance(trial.env_steps + 1)
     free, begun = trial.env_steps, time.perf_counter()
     chunk, took = 256, 0.0
     while took < min(0.2, 0.1 * seconds):

@@ -112,6 +112,10 @@ class FusedLearner(Books):
         return self.pace.best
 
     @property
+    def settling(self) -> bool:
+        return self.pace.trying
+
+    @property
     def compile_seconds(self) -> float:
         return self.player.compile_seconds + self.kernels.compile_seconds
 
