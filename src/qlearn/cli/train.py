@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads", type=options.whole(0), metavar="N", help="of this process; 0: as many as help"
     )
     parser.add_argument(
+        "--precision", choices=("float32", "tf32", "bf16"), help="of the torch engine's products"
+    )
+    parser.add_argument(
         "--init", metavar="SEED|FILE", help="the same untrained weights for every run"
     )
     parser.add_argument(
@@ -77,8 +80,9 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
         "say": console.say,
         **arguments.settings,
     }
-    if arguments.envs is not None:
-        how["envs"] = arguments.envs
+    for key in ("envs", "precision"):
+        if getattr(arguments, key) is not None:
+            how[key] = getattr(arguments, key)
     try:
         if arguments.seeds is not None:
             if arguments.resume:

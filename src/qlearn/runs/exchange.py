@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import time
 from collections.abc import Callable, Iterator
@@ -154,21 +155,22 @@ def _slug(name: str) -> str:
 def export_csv(run: Run, file: str | Path, best: bool = False) -> dict[str, Any]:
     """Every number of a table or a network, `name,index...,value`, so that it reads back as it was.
 
-    A network's tensors are named as `qlearn.nets.layout` has them, and `scale` is what is taken
-    from each input (row 0), and what it is then multiplied by (row 1).
+    A perceptron's tensors are named as `qlearn.nets.layout` has them, those of other networks as
+    their module does, and `scale` is what is taken from each input (row 0), and what it is then
+    multiplied by (row 1).
     """
     path, learner = _target(file), run.learner(best)
     arrays = _arrays_of(learner)
     write_bytes(path, "".join(_lines(arrays)).encode())
     found = _read_csv(path, arrays)
-    if hasattr(learner, "architecture"):
+    if _perceptron(learner):
         observations = _observations(learner)
         values = (
             _values(learner, _flat(part), part.get("scale", learner.scale), observations)
             for part in (arrays, found)
         )
     else:
-        values = (part[TABLE] for part in (arrays, found))
+        values = (_flat(part) for part in (arrays, found))
     return {"file": str(path), "max_difference": _difference(*values)}
 
 
@@ -176,13 +178,16 @@ def export_torch(run: Run, file: str | Path, best: bool = False) -> dict[str, An
     """A state dict for an nn.Sequential of Linear, LayerNorm where there is one, activation, ...
 
     The scaling of inputs is part of its first Linear, a dueling head is the Linear that it comes
-    to: it takes what the environment shows (of states, one-hot rows).
+    to: it takes what the environment shows (of states, one-hot rows). Other networks than
+    perceptrons are written as their module has them, and take inputs that are scaled already.
     """
     path, learner = _target(file), run.learner(best)
     if not hasattr(learner, "architecture"):
         raise UserError(f"{run.path.name} learned a table, no network; --csv FILE writes it")
     from qlearn.nets.module import Network, put_flat, torch
 
+    if not _perceptron(learner):
+        return _export_module(learner, path)
     architecture, flat = _plain(learner)
     layers = Network(architecture).layers
     put_flat(architecture, flat, layers.parameters())
@@ -199,6 +204,24 @@ def export_torch(run: Run, file: str | Path, best: bool = False) -> dict[str, An
     return {"file": str(path), "max_difference": _difference(ours, theirs)}
 
 
+def _export_module(learner: Any, path: Path) -> dict[str, Any]:
+    from qlearn.nets.module import torch
+
+    module, observations = learner.average, _observations(learner)
+    written = io.BytesIO()
+    torch.save({name: part.cpu() for name, part in module.state_dict().items()}, written)
+    write_bytes(path, written.getvalue())
+    found = copy.deepcopy(module)
+    found.load_state_dict(torch.load(path, weights_only=True))
+    ours, theirs = (learner.judge(each, observations, learner.scale) for each in (module, found))
+    return {"file": str(path), "max_difference": _difference(ours, theirs)}
+
+
+def _perceptron(learner: Any) -> bool:
+    """Whether it learns one, whose numbers lie flat; tables and other networks have names."""
+    return getattr(learner, "architecture", None) is not None
+
+
 def _target(file: str | Path) -> Path:
     path = Path(file).expanduser().absolute()
     if not path.parent.is_dir():
@@ -212,7 +235,10 @@ def _arrays_of(learner: Any) -> dict[str, np.ndarray]:
     """What plays, by names, in a fixed order."""
     if not hasattr(learner, "architecture"):
         return {TABLE: learner.values()}
-    arrays = learner.architecture.views(learner.parameters)
+    if _perceptron(learner):
+        arrays = learner.architecture.views(learner.parameters)
+    else:
+        arrays = learner.named_parameters()
     return arrays if learner.environment.discrete else {**arrays, "scale": learner.scale}
 
 
@@ -224,11 +250,13 @@ def _lines(arrays: dict[str, np.ndarray]) -> Iterator[str]:
 
 
 def _read_csv(path: Path, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    found = {name: np.full_like(array, np.nan) for name, array in like.items()}
+    missing = {name: np.nan if array.dtype.kind == "f" else -1 for name, array in like.items()}
+    found = {name: np.full_like(array, missing[name]) for name, array in like.items()}
     with open(path, encoding="utf-8") as file:
         for line in file:
             name, *index, value = line.rstrip("\n").split(",")
-            found[name][tuple(map(int, index))] = found[name].dtype.type(value)
+            place = tuple(int(number) for number in index if number)
+            found[name][place] = found[name].dtype.type(value)
     return found
 
 

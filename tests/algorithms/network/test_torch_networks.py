@@ -17,6 +17,7 @@ from qlearn.envs.registry import find
 from qlearn.envs.spec import Planes
 from qlearn.errors import UserError
 from qlearn.nets.layout import Convolution, convolutions_of
+from qlearn.runs.exchange import export_csv, export_torch
 from qlearn.runs.run import load
 from qlearn.runs.training import train
 
@@ -283,6 +284,23 @@ def test_a_run_with_convolutions(tmp_path):
             name = "params.convolutions.0.weight"
             np.testing.assert_array_equal(begun[name], saved[name])
         assert train(None if "resume" in how else "snake", **how).status == "done"
+
+
+def test_a_network_as_a_file_for_others(tmp_path):
+    settings = {**SMALL["pqn"], "env.size": 5, "eval_episodes": 2, "engine": "torch"}
+    run = train("snake", network=Own, scale_inputs=True, **settings)
+    for export, name in ((export_csv, "own.csv"), (export_torch, "own.pth")):
+        assert export(run, tmp_path / name) == {"file": str(tmp_path / name), "max_difference": 0.0}
+    module = Own((3, 5, 5), 3).eval()
+    module.load_state_dict(torch.load(tmp_path / "own.pth", weights_only=True))
+    saved, seen = run.learner(), np.random.default_rng(0).random((4, 75), np.float32)
+    inputs = torch.from_numpy((seen - saved.scale[0]) * saved.scale[1]).view(4, 3, 5, 5)
+    with torch.no_grad():
+        values = module(inputs).numpy()
+    np.testing.assert_allclose(values, saved.judge(saved.average, seen, saved.scale), atol=1e-6)
+    lines = (tmp_path / "own.csv").read_text().splitlines()
+    assert len(lines) == sum(part.numel() for part in module.state_dict().values()) + 150
+    assert "layers.2.num_batches_tracked,,6" in lines
 
 
 def test_a_network_out_of_a_file_is_found_by_another_process(tmp_path):

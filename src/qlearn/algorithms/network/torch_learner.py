@@ -174,6 +174,10 @@ class TorchLearner(Books):
             return self.average
         return packed(self.architecture, "", self.average.state_dict())[""]
 
+    def named_parameters(self) -> dict[str, np.ndarray]:
+        """What plays, by its module's own names."""
+        return {name: part.cpu().numpy() for name, part in self.average.state_dict().items()}
+
     def _networks(self) -> dict[str, Mapping[str, torch.Tensor]]:
         """Everything shaped like the network: by name, its tensors by theirs."""
         raise NotImplementedError
