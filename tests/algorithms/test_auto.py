@@ -22,6 +22,7 @@ def here(monkeypatch):
 
     def settle(found: Machine, rates: tuple[Rate, ...] = ()) -> None:
         monkeypatch.setattr(machine, "here", lambda: found)
+        monkeypatch.setattr(machine, "cuda_works", lambda: True)
         monkeypatch.setattr(calibration, "load", lambda: Calibration(rates) if rates else None)
 
     settle(Machine("made up", 2))
@@ -203,8 +204,18 @@ def test_a_gpu_that_torch_cannot_use_is_said(here):
     here(Machine("made up", 2, gpu="NVIDIA Imagined"))
     chosen = auto.choose(BOARD)
     assert chosen.engine == "fused"
-    assert chosen.note.endswith("; the torch installed here was built without CUDA for the"
-                                " NVIDIA Imagined")  # fmt: skip
+    assert chosen.note.endswith("; the PyTorch installed here cannot use the NVIDIA Imagined")
+
+
+def test_a_gpu_whose_driver_does_not_work_is_not_chosen(here, monkeypatch):
+    here(GPU)
+    monkeypatch.setattr(machine, "cuda_works", lambda: False)
+    chosen = auto.choose(BOARD)
+    assert (chosen.engine, chosen.config.device) == ("fused", "cpu")
+    assert chosen.note.endswith("; the PyTorch installed here cannot use the NVIDIA Imagined")
+    monkeypatch.setattr(machine, "cuda_works", lambda: 1 / 0)  # a small network does not ask
+    assert auto.choose(CARTPOLE).engine == "fused"
+    assert auto.choose(BOARD, settings={"device": "cuda"}).config.device == "cuda"
 
 
 def test_measured_a_gpu_is_taken_only_where_it_is_faster(here):
@@ -240,6 +251,9 @@ def test_networks_that_cannot_be_are_not_predicted(here, settings):
     """They are refused in words by what makes them."""
     here(Machine("made up", 2), (*FAST, *SLOW))
     with_them = {"rollout": 8, **settings}
+    assert "by a rule" in auto.choose(CARTPOLE, "pqn", "auto", with_them).note
+    here(GPU)
+    with_them = {"lr": 0.1, **settings}
     assert "by a rule" in auto.choose(CARTPOLE, "pqn", "auto", with_them).note
 
 

@@ -185,6 +185,7 @@ def test_without_torch_only_compiled_code_is_measured(monkeypatch):
     found = [measuring.places(workload) for workload in WORKLOADS]
     assert {place.engine for places in found for place in places} == {"fused"}
     monkeypatch.setattr(machine, "here", lambda: Machine("made up", 1, gpu="one", cuda=True))
+    monkeypatch.setattr(machine, "cuda_works", lambda: True)
     assert measuring.places(TINY[0]) == [
         Place("fused"), Place("torch"), Place("torch", "cuda"),
     ]  # fmt: skip

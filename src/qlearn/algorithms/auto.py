@@ -75,12 +75,22 @@ def choose(
         for place in places(engines, given, here)
     ]
     figures = calibration.load() if environment.compiled else None
-    best, note = (figures and _by_figures(algo, candidates, figures)) or _by_rule(candidates)
+    best, note = _best(algo, candidates, figures)
+    if best.place.device == "cuda" and given.device == "auto" and not machine.cuda_works():
+        here = replace(here, cuda=False)
+        on_cpu = [candidate for candidate in candidates if candidate.place.device == "cpu"]
+        best, note = _best(algo, on_cpu, figures)
     if note and environment.compiled and not figures:
         note += "; qlearn calibrate measures what is fastest here"
     if note:
         note += _about_gpu(best, given, here) + _about_copies(config, best)
     return Choice(algo, best.place.engine, best.config, note)
+
+
+def _best(
+    algo: str, candidates: Sequence[Candidate], figures: Calibration | None
+) -> tuple[Candidate, str]:
+    return (figures and _by_figures(algo, candidates, figures)) or _by_rule(candidates)
 
 
 def _by_hand(config: Any, settings: Mapping[str, Any]) -> ByHand:
@@ -123,7 +133,7 @@ def _candidate(environment: Any, algo: str, place: Place, config: Any, given: By
 
 def with_more_copies(config: Any) -> Any:
     """As many copies as fill a GPU; minibatches grow with them, so a rollout has as many updates."""
-    factor = min(GPU_FACTOR, GPU_ENVS // config.envs)
+    factor = min(GPU_FACTOR, GPU_ENVS // max(config.envs, 1))
     if factor < 2 or not hasattr(config, "minibatch"):  # in DQN copies give work to no update
         return config
     return replace(config, envs=config.envs * factor, minibatch=config.minibatch * factor)
@@ -179,7 +189,7 @@ def _about_gpu(best: Candidate, given: ByHand, here: Machine) -> str:
     if not here.gpu or best.place.device == "cuda" or given.device == "cpu":
         return ""
     if not here.cuda:
-        return f"; the torch installed here was built without CUDA for the {here.gpu}"
+        return f"; the PyTorch installed here cannot use the {here.gpu}"
     if best.work is None:
         return f"; --device cuda takes the {here.gpu}"
     return f"; the network is too small for the {here.gpu} ({best.work.row:,} multiply-adds a row)"

@@ -72,6 +72,14 @@ def _torch_has_cuda() -> bool:
     return re.search(r"^cuda\b[^=]*=\s*['\"]", text, re.MULTILINE) is not None
 
 
+@cache
+def cuda_works() -> bool:
+    """Whether PyTorch gets along with the driver: asked once it is to be imported anyhow."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def version_of(package: str) -> str:
     try:
         return metadata.version(package)

@@ -94,7 +94,8 @@ def places(workload: Workload) -> list[Place]:
         found += [Place("fused", "cpu", number) for number in threads]
     if here.torch:
         found += [Place("torch", "cpu", number) for number in threads]
-        found += [Place("torch", "cuda")] if here.gpu and here.cuda else []
+        if here.gpu and here.cuda and machine.cuda_works():
+            found.append(Place("torch", "cuda"))
     return found
 
 
