@@ -21,9 +21,9 @@ WORTH = 1.05  # how much faster a place must be to go before an earlier one: tor
 # CartPole's 4-64-64-2 has 4,480.
 GPU_ROW = 100_000
 GPU_ENVS, GPU_FACTOR = 1024, 8  # copies that fill a GPU, and how many times more at most
-# Multiply-adds of a call, on average, from which on torch gets all cores. Learning 1,024 rows on 2 cores of an
-# AMD EPYC, 300-512-512-3 (1.3e9) was 1.5 to 1.9 times as fast with two threads, 300-256-256-3
-# (4e8) 1.1 times, 4-64-64-2 (1.5e7) 0.3 times.
+# Multiply-adds of a call, on average, from which on torch gets all cores. Learning 1,024 rows on 2
+# cores of an AMD EPYC, 300-512-512-3 (1.3e9) was 1.5 to 1.9 times as fast with two threads,
+# 300-256-256-3 (4e8) 1.1 times, 4-64-64-2 (1.5e7) 0.3 times.
 ALL_CORES_CALL = 300_000_000
 SELF_TIMED = "fused"  # the engine that tries numbers of threads while it learns, where they are 0
 LEARNED_WITH = {"envs", "rollout", "minibatch"}
