@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from _report import parser, rates, record
-from qlearn.algorithms import auto, machine, registry
-from qlearn.algorithms.calibration import Place
+from qlearn.algorithms import registry
+from qlearn.auto import choice, machine
+from qlearn.auto.calibration import Place
 from qlearn.compare.calibrate import calibrate
 from qlearn.compare.measure import alternate, ratio, spread
 from qlearn.envs.registry import find
@@ -36,7 +37,7 @@ def learner(task: str, engine: str, **where: Any) -> tuple[Any, str]:
     base: Any = registry.configure("pqn", settings, environment, "torch")
     copies = {"envs": base.envs, "rollout": base.rollout, "minibatch": base.minibatch}
     own = {**settings, **copies, **where, "steps": 2**62}
-    chosen = auto.choose(environment, "pqn", engine, own)
+    chosen = choice.choose(environment, "pqn", engine, own)
     return registry.make_learner("pqn", chosen.engine, environment, chosen.config, 0), chosen.note
 
 

@@ -7,11 +7,11 @@ import json
 import pytest
 
 import qlearn
-from qlearn.algorithms import calibration, machine
-from qlearn.algorithms.auto import numbers_of_threads
-from qlearn.algorithms.calibration import Place
-from qlearn.algorithms.machine import Machine
-from qlearn.algorithms.work import Work
+from qlearn.auto import calibration, machine
+from qlearn.auto.calibration import Place
+from qlearn.auto.choice import numbers_of_threads
+from qlearn.auto.machine import Machine
+from qlearn.auto.work import Work
 from qlearn.cli.main import main
 from qlearn.compare import calibrate as measuring
 from qlearn.compare.calibrate import WORKLOADS, Workload

@@ -73,7 +73,7 @@ def algorithm(environment: Environment, algo: str) -> str:
 def choose(
     environment: Environment, algo: str, engine: str, settings: Mapping[str, Any] | None = None
 ) -> tuple[str, str]:
-    """The names behind `auto`, by what the algorithm can; `auto.choose` knows the machine too."""
+    """The names behind `auto`, by what the algorithm can; `qlearn.auto` knows the machine too."""
     algo = algorithm(environment, algo)
     known = ALGORITHMS[algo]
     if engine == "auto":

@@ -1,7 +1,7 @@
 """`calibrate`: how fast this machine learns, measured with real learners on workloads of all sizes.
 
 Every engine, device and number of threads in turn on each workload; what `auto` then chooses by
-(see algorithms/auto.py) is kept beside the compiled kernels, for this machine and these versions.
+(see auto/choice.py) is kept beside the compiled kernels, for this machine and these versions.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from qlearn.algorithms import auto, calibration, machine, registry
-from qlearn.algorithms.calibration import Place, Rate
-from qlearn.algorithms.work import work_of
+from qlearn.algorithms import registry
+from qlearn.auto import calibration, choice, machine
+from qlearn.auto.calibration import Place, Rate
+from qlearn.auto.work import work_of
 from qlearn.compare.measure import alternate
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
@@ -89,7 +90,7 @@ def measure(
 def places(workload: Workload) -> list[Place]:
     """Everywhere that this network can learn on this machine."""
     here, found = machine.here(), []
-    threads = auto.numbers_of_threads(here.cores)
+    threads = choice.numbers_of_threads(here.cores)
     if "conv" not in workload.settings:
         found += [Place("fused", "cpu", number) for number in threads]
     if here.torch:
@@ -151,5 +152,5 @@ def _threads_of_torch_kept() -> Iterator[None]:
 
 def _said(workload: Workload, rates: Sequence[Rate]) -> str:
     own = [rate for rate in rates if (rate.algo, rate.workload) == (workload.algo, workload.name)]
-    parts = ", ".join(f"{rate.place} {auto.rounded(rate.steps_per_second)}" for rate in own)
+    parts = ", ".join(f"{rate.place} {choice.rounded(rate.steps_per_second)}" for rate in own)
     return f"{workload.name} by {workload.algo}: {parts} steps/s"

@@ -11,7 +11,8 @@ import sys
 import time
 from typing import Any
 
-from qlearn.algorithms import auto, registry
+from qlearn.algorithms import registry
+from qlearn.auto.choice import choose
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
 from qlearn.runs.training import peak_memory_mb
@@ -25,7 +26,7 @@ class Contender:
 
     def __init__(self, job: dict[str, Any]) -> None:
         self.environment = find(job["env"], job["env_options"])
-        choice = auto.choose(self.environment, job["algo"], job["engine"], job["settings"])
+        choice = choose(self.environment, job["algo"], job["engine"], job["settings"])
         self.algo, self.engine, self.config = choice.algo, choice.engine, choice.config
         self._optimum: Any = None
         self._peak: float | None = None

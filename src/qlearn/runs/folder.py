@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from qlearn.algorithms.machine import processor_name
+from qlearn.auto.machine import processor_name
 from qlearn.errors import UserError, closest
 from qlearn.runs.files import explained, read_json, write_json
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from qlearn import presets
-from qlearn.algorithms import auto, registry
+from qlearn.algorithms import registry
+from qlearn.auto.choice import choose
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
 from qlearn.runs import checkpoint
@@ -100,7 +101,7 @@ def train(
     init = _start_of(init)
     _budgets(settings, steps, episodes)
     _offer(settings, algo, {"device": device, "threads": threads, "init": init})
-    choice = auto.choose(environment, algo, engine, settings)
+    choice = choose(environment, algo, engine, settings)
     engine, config = choice.engine, choice.config
     all_watchers = _watchers(asked)
     if choice.note:

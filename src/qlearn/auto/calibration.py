@@ -13,8 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qlearn.algorithms import machine
-from qlearn.algorithms.work import Work
+from qlearn.auto import machine
+from qlearn.auto.work import Work
 from qlearn.kernels import cache as kernels
 from qlearn.kernels.cache import folder
 

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from qlearn.algorithms import calibration, machine, registry
-from qlearn.algorithms.calibration import Calibration, Place
-from qlearn.algorithms.machine import Machine
-from qlearn.algorithms.work import Work, work_of
+from qlearn.algorithms import registry
+from qlearn.auto import calibration, machine
+from qlearn.auto.calibration import Calibration, Place
+from qlearn.auto.machine import Machine
+from qlearn.auto.work import Work, work_of
 
 WORTH = 1.05  # how much faster a place must be to go before an earlier one: torch is slow to import
 # Multiply-adds of a row from which on a GPU has something to do: 300-256-256-3 has 143,000,

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from qlearn.algorithms import auto, calibration, machine
-from qlearn.algorithms.calibration import Calibration, Rate, between
-from qlearn.algorithms.machine import Machine
-from qlearn.algorithms.work import Work, work_of
+from qlearn.auto import calibration, choice, machine
+from qlearn.auto.calibration import Calibration, Rate, between
+from qlearn.auto.machine import Machine
+from qlearn.auto.work import Work, work_of
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
 
@@ -35,7 +35,7 @@ def rate(engine, threads, steps, *, work=(0.04, 60_000.0), algo="pqn", device="c
 
 
 def work(environment, algo="pqn", **settings):
-    return work_of(environment, algo, auto.choose(environment, algo, "torch", settings).config)
+    return work_of(environment, algo, choice.choose(environment, algo, "torch", settings).config)
 
 
 CARTPOLE = find("cartpole")
@@ -48,7 +48,7 @@ SLOW = (rate("torch", 1, 21_234.0), rate("torch", 2, 9_000.0))
 
 
 def test_without_figures_a_rule_chooses_and_says_what_would_measure():
-    chosen = auto.choose(CARTPOLE)
+    chosen = choice.choose(CARTPOLE)
     assert (chosen.algo, chosen.engine) == ("pqn", "fused")
     assert (chosen.config.device, chosen.config.threads) == ("cpu", 0)
     assert chosen.note == (
@@ -57,41 +57,41 @@ def test_without_figures_a_rule_chooses_and_says_what_would_measure():
 
 
 def test_torch_gets_all_cores_where_a_call_has_enough_to_do():
-    small = auto.choose(CARTPOLE, "pqn", "torch").config
-    large = auto.choose(BOARD, "pqn", "torch", {"hidden": "1024x1024"}).config
+    small = choice.choose(CARTPOLE, "pqn", "torch").config
+    large = choice.choose(BOARD, "pqn", "torch", {"hidden": "1024x1024"}).config
     assert (small.threads, large.threads) == (1, 2)
 
 
 def test_what_only_torch_has_is_for_torch():
     usual = {"conv": "", "network": None, "precision": "float32", "compile": False}
-    assert auto.choose(BOARD, "auto", "auto", usual).engine == "fused"
+    assert choice.choose(BOARD, "auto", "auto", usual).engine == "fused"
     for key, value in (
         ("conv", "8x3x1"), ("network", "mine.py:Net"), ("precision", "bf16"), ("compile", "true"),
     ):  # fmt: skip
         settings = {**usual, key: value}
-        chosen = auto.choose(BOARD, "auto", "auto", settings)
+        chosen = choice.choose(BOARD, "auto", "auto", settings)
         assert chosen.engine == "torch"
         assert chosen.note.startswith("torch on ")
-    assert auto.choose(BOARD, "dqn", "auto", {"conv": "8x3x1"}).engine == "torch"
+    assert choice.choose(BOARD, "dqn", "auto", {"conv": "8x3x1"}).engine == "torch"
 
 
 def test_where_nothing_is_open_nothing_is_said(here):
     here(Machine("made up", 2, torch=False))
-    assert auto.choose(CARTPOLE).note == ""
+    assert choice.choose(CARTPOLE).note == ""
     here(Machine("made up", 1))
-    assert auto.choose(CARTPOLE, "pqn", "fused").note == ""
-    assert auto.choose(CARTPOLE, "pqn", "torch").note == ""
+    assert choice.choose(CARTPOLE, "pqn", "fused").note == ""
+    assert choice.choose(CARTPOLE, "pqn", "torch").note == ""
 
 
 def test_tables_keep_the_rule_of_their_own():
-    chosen = auto.choose(find("grid"), settings={"device": "cuda"})
+    chosen = choice.choose(find("grid"), settings={"device": "cuda"})
     assert (chosen.algo, chosen.engine, chosen.note) == ("table", "numba", "")
     assert chosen.config.device == "cuda"
 
 
 def test_games_that_step_from_python_are_not_predicted(here):
     here(Machine("made up", 2), (*FAST, *SLOW))
-    chosen = auto.choose(find("gym:Acrobot-v1"))
+    chosen = choice.choose(find("gym:Acrobot-v1"))
     assert (chosen.engine, chosen.note) == ("fused", "fused on the CPU, by a rule")
 
 
@@ -105,7 +105,7 @@ def test_the_fastest_is_chosen_and_said_with_its_figure_beside_the_others(here):
         rate(r.engine, r.threads, r.steps_per_second, work=(exact.calls, exact.products))
         for r in (*FAST, *SLOW)
     ))  # fmt: skip
-    chosen = auto.choose(CARTPOLE)
+    chosen = choice.choose(CARTPOLE)
     assert (chosen.engine, chosen.config.threads) == ("fused", 0)
     assert chosen.note == "fused on 2 threads: about 310,000 steps/s here; torch on 1 thread 21,000"
 
@@ -113,21 +113,21 @@ def test_the_fastest_is_chosen_and_said_with_its_figure_beside_the_others(here):
 def test_torch_is_chosen_with_its_threads_where_it_is_faster(here):
     fused, torch = rate("fused", 1, 1000.0), rate("torch", 1, 900.0)
     here(Machine("made up", 2), (fused, torch, rate("torch", 2, 1500.0)))
-    chosen = auto.choose(CARTPOLE)
+    chosen = choice.choose(CARTPOLE)
     assert (chosen.engine, chosen.config.threads) == ("torch", 2)
     here(Machine("made up", 2), (fused, torch, rate("torch", 2, 1020.0)))  # not worth its import
-    assert auto.choose(CARTPOLE).engine == "fused"
+    assert choice.choose(CARTPOLE).engine == "fused"
 
 
 def test_what_is_given_by_hand_wins(here):
     here(Machine("made up", 2), (*FAST, *SLOW))
-    assert auto.choose(CARTPOLE, "pqn", "torch").engine == "torch"
-    assert auto.choose(CARTPOLE, "pqn", "torch").config.threads == 1
-    assert auto.choose(CARTPOLE, "pqn", "torch", {"threads": 2}).config.threads == 2
-    by_hand = auto.choose(CARTPOLE, settings={"threads": 1, "envs": 48})
+    assert choice.choose(CARTPOLE, "pqn", "torch").engine == "torch"
+    assert choice.choose(CARTPOLE, "pqn", "torch").config.threads == 1
+    assert choice.choose(CARTPOLE, "pqn", "torch", {"threads": 2}).config.threads == 2
+    by_hand = choice.choose(CARTPOLE, settings={"threads": 1, "envs": 48})
     assert (by_hand.config.threads, by_hand.config.envs) == (1, 48)
     assert by_hand.note.startswith("fused on 1 thread: about ")
-    unmeasured = auto.choose(CARTPOLE, settings={"threads": 7})
+    unmeasured = choice.choose(CARTPOLE, settings={"threads": 7})
     assert (unmeasured.engine, unmeasured.config.threads) == ("fused", 7)
     assert "by a rule" in unmeasured.note
 
@@ -135,14 +135,14 @@ def test_what_is_given_by_hand_wins(here):
 def test_dqn_is_chosen_for_by_its_own_figures(here):
     mine = (rate("fused", 1, 10.0, algo="dqn"), rate("torch", 2, 90.0, algo="dqn"))
     here(Machine("made up", 2), (*FAST, *SLOW, *mine))
-    chosen = auto.choose(CARTPOLE, "dqn")
+    chosen = choice.choose(CARTPOLE, "dqn")
     assert (chosen.engine, chosen.config.threads) == ("torch", 2)
-    assert auto.choose(CARTPOLE, "dqn", settings={"threads": 1}).engine == "fused"
+    assert choice.choose(CARTPOLE, "dqn", settings={"threads": 1}).engine == "fused"
 
 
 def test_an_unmeasured_algorithm_is_chosen_for_by_the_rule(here):
     here(Machine("made up", 2), (*FAST, *SLOW))
-    chosen = auto.choose(CARTPOLE, "dqn")
+    chosen = choice.choose(CARTPOLE, "dqn")
     assert chosen.note == "fused on the CPU, by a rule"
 
 
@@ -158,21 +158,21 @@ def test_convolutions_are_predicted_from_convolutions(here):
 
 def test_a_gpu_is_left_alone_by_a_small_network_and_that_is_said(here):
     here(GPU)
-    chosen = auto.choose(CARTPOLE)
+    chosen = choice.choose(CARTPOLE)
     assert (chosen.engine, chosen.config.device) == ("fused", "cpu")
     said = "; the network is too small for the NVIDIA Imagined (4,480 multiply-adds a row)"
     assert chosen.note.endswith(said)
-    assert chosen.config.envs == auto.choose(CARTPOLE, "pqn", "fused").config.envs
+    assert chosen.config.envs == choice.choose(CARTPOLE, "pqn", "fused").config.envs
 
 
 def test_a_gpu_takes_a_large_network_with_copies_enough(here):
-    few = auto.choose(BOARD).config
+    few = choice.choose(BOARD).config
     here(GPU)
-    chosen = auto.choose(BOARD)
+    chosen = choice.choose(BOARD)
     assert (chosen.engine, chosen.config.device) == ("torch", "cuda")
     factor = chosen.config.envs // few.envs
     assert factor > 1
-    assert chosen.config.envs <= auto.GPU_ENVS
+    assert chosen.config.envs <= choice.GPU_ENVS
     assert chosen.config.minibatch == factor * few.minibatch
     assert chosen.note.startswith("torch on the GPU, by a rule; qlearn calibrate measures")
     assert chosen.note.endswith(f"{chosen.config.envs} copies and minibatches of"
@@ -182,27 +182,27 @@ def test_a_gpu_takes_a_large_network_with_copies_enough(here):
 def test_copies_that_the_user_gave_stay_on_a_gpu(here):
     here(GPU)
     for settings in ({"envs": 40}, {"minibatch": 64}, {"rollout": 8}):
-        config = auto.choose(BOARD, settings=settings).config
+        config = choice.choose(BOARD, settings=settings).config
         assert config.device == "cuda"
-        default = auto.choose(BOARD, settings={"device": "cpu"}).config
+        default = choice.choose(BOARD, settings={"device": "cpu"}).config
         assert config.envs == settings.get("envs", default.envs)
-    dqn = auto.choose(BOARD, "dqn")
+    dqn = choice.choose(BOARD, "dqn")
     assert dqn.config.device == "cuda"
-    assert dqn.config.envs == auto.choose(BOARD, "dqn", "fused").config.envs
+    assert dqn.config.envs == choice.choose(BOARD, "dqn", "fused").config.envs
 
 
 def test_a_device_given_by_hand_wins(here):
     here(GPU)
-    assert auto.choose(BOARD, settings={"device": "cpu"}).config.device == "cpu"
-    assert "NVIDIA" not in auto.choose(BOARD, settings={"device": "cpu"}).note
-    chosen = auto.choose(CARTPOLE, settings={"device": "cuda"})
+    assert choice.choose(BOARD, settings={"device": "cpu"}).config.device == "cpu"
+    assert "NVIDIA" not in choice.choose(BOARD, settings={"device": "cpu"}).note
+    chosen = choice.choose(CARTPOLE, settings={"device": "cuda"})
     assert (chosen.engine, chosen.config.device) == ("torch", "cuda")
-    assert auto.choose(BOARD, "pqn", "fused", {"device": "cuda"}).config.device == "cpu"
+    assert choice.choose(BOARD, "pqn", "fused", {"device": "cuda"}).config.device == "cpu"
 
 
 def test_a_gpu_that_torch_cannot_use_is_said(here):
     here(Machine("made up", 2, gpu="NVIDIA Imagined"))
-    chosen = auto.choose(BOARD)
+    chosen = choice.choose(BOARD)
     assert chosen.engine == "fused"
     assert chosen.note.endswith("; the PyTorch installed here cannot use the NVIDIA Imagined")
 
@@ -210,22 +210,22 @@ def test_a_gpu_that_torch_cannot_use_is_said(here):
 def test_a_gpu_whose_driver_does_not_work_is_not_chosen(here, monkeypatch):
     here(GPU)
     monkeypatch.setattr(machine, "cuda_works", lambda: False)
-    chosen = auto.choose(BOARD)
+    chosen = choice.choose(BOARD)
     assert (chosen.engine, chosen.config.device) == ("fused", "cpu")
     assert chosen.note.endswith("; the PyTorch installed here cannot use the NVIDIA Imagined")
     monkeypatch.setattr(machine, "cuda_works", lambda: 1 / 0)  # a small network does not ask
-    assert auto.choose(CARTPOLE).engine == "fused"
-    assert auto.choose(BOARD, settings={"device": "cuda"}).config.device == "cuda"
+    assert choice.choose(CARTPOLE).engine == "fused"
+    assert choice.choose(BOARD, settings={"device": "cuda"}).config.device == "cuda"
 
 
 def test_measured_a_gpu_is_taken_only_where_it_is_faster(here):
     slow, fast = rate("torch", 1, 1e4, device="cuda"), rate("torch", 1, 1e9, device="cuda")
     here(GPU, (*FAST, *SLOW, slow))
-    chosen = auto.choose(CARTPOLE)
+    chosen = choice.choose(CARTPOLE)
     assert chosen.config.device == "cpu"
     assert "; torch on the GPU " in chosen.note
     here(GPU, (*FAST, *SLOW, fast))
-    chosen = auto.choose(CARTPOLE)
+    chosen = choice.choose(CARTPOLE)
     assert (chosen.engine, chosen.config.device) == ("torch", "cuda")
     assert chosen.config.envs > CARTPOLE.settings["pqn"].get("envs", 32)
 
@@ -251,10 +251,10 @@ def test_networks_that_cannot_be_are_not_predicted(here, settings):
     """They are refused in words by what makes them."""
     here(Machine("made up", 2), (*FAST, *SLOW))
     with_them = {"rollout": 8, **settings}
-    assert "by a rule" in auto.choose(CARTPOLE, "pqn", "auto", with_them).note
+    assert "by a rule" in choice.choose(CARTPOLE, "pqn", "auto", with_them).note
     here(GPU)
     with_them = {"lr": 0.1, **settings}
-    assert "by a rule" in auto.choose(CARTPOLE, "pqn", "auto", with_them).note
+    assert "by a rule" in choice.choose(CARTPOLE, "pqn", "auto", with_them).note
 
 
 def test_time_lies_between_what_was_measured_and_goes_on_no_steeper_than_arithmetic():
@@ -279,7 +279,7 @@ def test_a_prediction_is_what_was_measured_where_it_was():
 
 
 def test_numbers_of_threads():
-    found = {cores: auto.numbers_of_threads(cores) for cores in (1, 2, 4, 6, 64)}
+    found = {cores: choice.numbers_of_threads(cores) for cores in (1, 2, 4, 6, 64)}
     assert found == {1: [1], 2: [1, 2], 4: [1, 2, 4], 6: [1, 3, 6], 64: [1, 32, 64]}
 
 
@@ -289,5 +289,5 @@ def test_numbers_of_threads():
 )
 def test_bad_settings_are_one_line(settings, message):
     with pytest.raises(UserError, match=message) as caught:
-        auto.choose(CARTPOLE, "pqn", "auto", settings)
+        choice.choose(CARTPOLE, "pqn", "auto", settings)
     assert "\n" not in str(caught.value)
