@@ -1,18 +1,21 @@
 """How the torch engine computes: precision, and compiled or not.
 
-Measured on one core of an AMD EPYC with AVX512-bf16: updates of 1,024 rows, medians of 5 to 9.
+How many times as fast as the default, on one core of an AMD EPYC with AVX512-bf16
+(`benchmarks/torch_settings.py`), where the default is what the table makes it:
 
-                                         300-256-256-3    32x3x1,64x3x1 256
-    as it is                                   11.3 ms             319 ms
-    bf16                                   1.6 times as fast   2.2 times
-    torch.compile                          1.02                0.82
-    channels last                             -                0.91
-    fused Adam, beside torch's default     1.01                1.05
-    its average in one call                1.01                1.04
-    gradients set to None                  1.02                1.00
-    figures kept as tensors                1.01                  -
+    updates of 1,024 rows                300-256-256-3     32x3x1,64x3x1 256
+    bf16                                     1.48               1.90
+    torch.compile                            0.97               0.69
+    two threads                              1.50               1.54
+    channels last                             -                 0.83
+    torch's default Adam, not fused          0.93               0.91
+    the average tensor by tensor             0.99               0.88
+    gradients zeroed, not None               1.01               0.93
+    figures read at every update             1.00               0.98
+    forwards of 256 rows
+    no_grad, not inference_mode              1.01               0.99
 
-So bf16 pays where the processor has it, compiling does not, and channels stay where they are.
+So bf16 is worth asking for where the processor has it, compiling is not.
 """
 
 from __future__ import annotations
