@@ -13,6 +13,7 @@ from qlearn.algorithms import registry
 from qlearn.algorithms.network import seeing
 from qlearn.algorithms.network.networks import network_of
 from qlearn.algorithms.network.torch_player import TorchPlayer
+from qlearn.cli.main import main
 from qlearn.envs.registry import find
 from qlearn.envs.spec import Planes
 from qlearn.errors import UserError
@@ -237,6 +238,26 @@ def test_layers_that_differ_while_learning_do_not_while_playing():
     np.testing.assert_allclose(alone, values, rtol=1e-5, atol=1e-6)  # no row depends on another
 
 
+class Keeping(Own):
+    """Keeps what it computed while it played, and uses it again while it learns."""
+
+    def forward(self, seen):
+        if not hasattr(self, "kept"):
+            self.kept = {}
+        if len(seen) not in self.kept:
+            self.kept[len(seen)] = self.head.weight.new_ones(len(seen), 1) * 2.0
+        return super().forward(seen) * self.kept[len(seen)]
+
+
+@pytest.mark.parametrize("algo", SMALL)
+def test_what_a_network_keeps_of_playing_may_be_learned_from(algo):
+    one = learner(
+        algo, network=Keeping, envs=16, **{"minibatch": 16} if algo == "pqn" else {"batch": 16}
+    )
+    one.advance(128)
+    assert one.updates > 0
+
+
 def test_a_policy_alone_plays_alike():
     one, other = learner("dqn", **CONV), learner("dqn", seed=9, **CONV)
     one.advance(96)
@@ -457,3 +478,24 @@ def test_what_only_pytorch_does_is_refused_elsewhere():
         config = registry.configure("pqn", settings, environment, "fused")
         with pytest.raises(UserError, match="--engine torch"):
             registry.make_learner("pqn", "fused", environment, config, 0)
+
+
+def test_options_of_the_command_line(tmp_path, capsys, monkeypatch):
+    small = [f"{key}={value}" for key, value in SMALL["pqn"].items() if key != "steps"]
+    how = ["train", "snake", "--engine", "torch", "--steps", "96", "--set", "env.size=5", *small]
+    assert main([*how, "--precision", "bf16", "--out", str(tmp_path / "run"), "--json"]) == 0
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["config"]["precision"] == "bf16"
+    assert main(["eval", str(tmp_path / "run"), "--episodes", "2", "--best", "--json"]) == 0
+    assert main(["watch", str(tmp_path / "run"), "--max-steps", "2", "--quiet"]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for wrong, said in (
+        (["--device", "cuda"], "--device cpu works"),
+        (["--set", "conv=3"], "channels x kernel x stride"),
+        (["--set", "network=3"], "FILE.py:Name"),
+    ):
+        assert main([*how, *wrong]) == 2
+        complaint = capsys.readouterr().err.splitlines()[-1]
+        assert complaint.startswith("qlearn: ")
+        assert said in complaint

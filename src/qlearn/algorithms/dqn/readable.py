@@ -13,7 +13,8 @@ second network that follows it slowly. What differs between the variants is here
     soft target Q_target += tau * (Q - Q_target) after each update; hard: tau = 1, every so often
 
 Both engines draw the same random numbers and keep the same state, so that a checkpoint of one
-goes on in the other. Their sums are made in other orders: the last bits differ.
+goes on in the other. Their sums are made in other orders: the last bits differ. Convolutions and
+users' own modules learn here alone; on a GPU `graphed.py` does what stands here.
 """
 
 from __future__ import annotations

@@ -104,12 +104,16 @@ class TorchLearner(Books):
         with precision.autocast(self.device, self.config.precision):
             return network(self.shaped(inputs)).float()
 
-    @torch.inference_mode()
+    def without_gradient(self) -> Any:
+        """Values only. What a user's own network keeps of a forward may be learned from later."""
+        return torch.no_grad() if self.config.network else torch.inference_mode()
+
     def judge(self, network: nn.Module, seen: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """The same for what an environment shows, in NumPy's hands."""
         torch.set_num_threads(self.threads)
         inputs = seeing.encoded(self.environment, seen, scale).astype(np.float32, copy=False)
-        return self.values(network, torch.from_numpy(inputs).to(self.device)).cpu().numpy()
+        with self.without_gradient():
+            return self.values(network, torch.from_numpy(inputs).to(self.device)).cpu().numpy()
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:

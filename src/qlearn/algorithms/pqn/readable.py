@@ -7,7 +7,8 @@ steps by the epsilon-greedy policy; each transition gets a target that looks alo
 is played by the new network. LayerNorm keeps this from diverging.
 
 Both engines draw the same random numbers and keep the same state, so that a checkpoint of one
-goes on in the other. Their sums are made in other orders: the last bits differ.
+goes on in the other. Their sums are made in other orders: the last bits differ. Convolutions and
+users' own modules learn here alone; on a GPU `graphed.py` does what stands here.
 """
 
 from __future__ import annotations
@@ -144,10 +145,10 @@ class TorchPqn(TorchLearner):
 
     # ------------------------------------------------------------------ acting
 
-    @torch.inference_mode()
     def values_of(self, inputs: np.ndarray) -> np.ndarray:
         rows = torch.from_numpy(inputs.astype(np.float32, copy=False))
-        return self.values(self.network, rows).numpy()
+        with self.without_gradient():
+            return self.values(self.network, rows).numpy()
 
     def look(self, k: int) -> np.ndarray:
         """Action values at step k of the rollout; the best one, and how clear it is, are kept."""
