@@ -27,23 +27,22 @@ def cores() -> int:
 class Pace:
     """How many members are fastest, found by trying while learning: the bits are the same for any.
 
-    Each number is tried in turn, and again after ever longer rests: other work on this machine may
-    have come or gone.
+    Each number is tried in turn, and again after a rest: other work on this machine may have come or
+    gone. Rests grow while the answer stays.
     """
 
-    ROUNDS, REST, LONGEST = 2, 32, 1024
+    ROUNDS, REST, LONGEST = 3, 32, 1024
 
     def __init__(self, wanted: int, most: int) -> None:
         doubled = [2**k for k in range(most.bit_length()) if 2**k <= most]
         self.numbers = [min(wanted, most)] if wanted else doubled
         self.best = self.numbers[0]
-        self._rest = self.REST
+        self._rest = self._waits = self.REST
         self._try()
 
     def _try(self) -> None:
         self._left = self.numbers * self.ROUNDS if len(self.numbers) > 1 else []
         self._times = dict.fromkeys(self.numbers, math.inf)
-        self._waits = self._rest
 
     @property
     def trying(self) -> bool:
@@ -60,12 +59,16 @@ class Pace:
             members = self._left.pop(0)
             self._times[members] = min(self._times[members], time)
             if not self._left:
-                self.best = min(self.numbers, key=self._times.__getitem__)
+                self._settle(min(self.numbers, key=self._times.__getitem__))
             return
         self._waits -= 1
         if self._waits == 0:
-            self._rest = min(2 * self._rest, self.LONGEST)
             self._try()
+
+    def _settle(self, fastest: int) -> None:
+        same = fastest == self.best
+        self.best, self._waits = fastest, self._rest if same else self.REST
+        self._rest = min(2 * self._waits, self.LONGEST)
 
 
 class Team:
