@@ -50,7 +50,7 @@ def train(seed: int, steps: int, marks: int) -> list[dict[str, Any]]:
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--seeds", type=int, default=3)
-    options.add_argument("--steps", type=int, default=36_000_000)
+    options.add_argument("--steps", type=int, default=30_000_000)
     options.add_argument("--marks", type=int, default=3, help="evaluations of a training")
     chosen = options.parse_args()
     seeds = range(FIRST_SEED, FIRST_SEED + chosen.seeds)
