@@ -138,9 +138,10 @@ def picture(measured: dict[str, list[Report]]) -> bytes:
     end = min(report["seconds"] for reports in measured.values() for report in reports)
     grid = np.linspace(0.0, end, 4 * EVALUATIONS)
     for name, key, what, colour in curves:
-        lines = [
-            np.interp(grid, *np.transpose(report[key]), left=np.nan) for report in measured[name]
-        ]
+        lines = []
+        for report in measured[name]:
+            seconds, scores = np.transpose(report[key])
+            lines.append(np.interp(grid, seconds, scores, left=np.nan))  # not before it is judged
         axes.fill_between(
             grid, np.min(lines, 0), np.max(lines, 0), color=colour, alpha=0.2, linewidth=0
         )
