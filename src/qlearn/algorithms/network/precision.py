@@ -4,16 +4,16 @@ How many times as fast as the default, on one core of an AMD EPYC with AVX512-bf
 (`benchmarks/torch_settings.py`), where the default is what the table makes it:
 
     updates of 1,024 rows                300-256-256-3     32x3x1,64x3x1 256
-    bf16                                     1.48               1.90
-    torch.compile                            0.97               0.69
-    two threads                              1.50               1.54
-    channels last                             -                 0.83
-    torch's default Adam, not fused          0.93               0.91
-    the average tensor by tensor             0.99               0.88
-    gradients zeroed, not None               1.01               0.93
-    figures read at every update             1.00               0.98
+    bf16                                     1.58               1.88
+    torch.compile                            1.00               0.67
+    two threads                              1.53               1.55
+    channels last                             -                 0.85
+    torch's default Adam, not fused          0.96               0.97
+    the average tensor by tensor             1.00               0.99
+    gradients zeroed, not None               1.00               0.97
+    figures read at every update             0.99               1.00
     forwards of 256 rows
-    no_grad, not inference_mode              1.01               0.99
+    no_grad, not inference_mode              0.99               0.96
 
 So bf16 is worth asking for where the processor has it, compiling is not.
 """
