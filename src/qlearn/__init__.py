@@ -21,6 +21,7 @@ _HOMES = {
     "compare": "qlearn.compare.compare",
     "load": "qlearn.runs.run",
     "make": "qlearn.envs.registry",
+    "profile": "qlearn.profiling.profile",
     "train": "qlearn.runs.training",
 }
 _ROOMS = ("losses",)  # parts of qlearn that are used by their name
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from qlearn.compare.compare import compare
     from qlearn.envs.registry import make
     from qlearn.errors import UserError
+    from qlearn.profiling.profile import profile
     from qlearn.replay.buffer import ReplayBuffer
     from qlearn.runs.run import Run, load
     from qlearn.runs.training import train
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "QTrainer", "ReplayBuffer", "Run", "UserError", "__version__", "calibrate", "compare", "load",
-    "losses", "make", "train",
+    "losses", "make", "profile", "train",
 ]  # fmt: skip
 
 

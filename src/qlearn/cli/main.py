@@ -22,10 +22,11 @@ from qlearn.errors import UserError, closest
 
 # One file a command, `qlearn.cli.NAME`: `add_arguments(parser)`, `run(arguments, console)` gives
 # the JSON object, `show(report, console)` says it to a person; `exit_code(report)` where it may
-# be another than 0.
+# be another than 0; `REST`, the argument that takes what stands after `--`.
 COMMANDS = {
     "train": "learn an environment",
     "eval": "play a run's greedy policy and report its scores",
+    "profile": "see where the time of your own script goes, and what to change",
     "compare": "measure versions side by side: engines, runs, your own scripts",
     "calibrate": "measure which engine, device and threads are fastest here",
     "watch": "see an environment played",
@@ -91,7 +92,10 @@ def _main(argv: list[str], console: Console) -> int:
         "--json", action="store_true", help="one JSON object as the last line of standard output"
     )
     parser.add_argument("--quiet", action="store_true", help="say nothing but results and errors")
-    arguments = parser.parse_args(argv[1:])
+    words, rest = _split(argv[1:]) if hasattr(command, "REST") else (argv[1:], [])
+    arguments = parser.parse_args(words)
+    if hasattr(command, "REST"):
+        setattr(arguments, command.REST, rest)
     console.quiet = arguments.quiet
     if arguments.quiet:
         os.environ["QLEARN_QUIET"] = "1"
@@ -107,6 +111,12 @@ def _main(argv: list[str], console: Console) -> int:
     print(json.dumps(report, default=_plain))
     sys.stdout.flush()
     return exit_code(report)
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before `--`, and what after it, which is somebody else's."""
+    at = words.index("--") if "--" in words else len(words)
+    return words[:at], words[at + 1 :]
 
 
 def usage() -> str:

@@ -1,0 +1,112 @@
+"""What a run's facts and findings are in the object of `profile --json`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from qlearn.auto.machine import processor_name
+from qlearn.profiling.facts import Facts, short_name
+from qlearn.profiling.findings import Finding
+from qlearn.profiling.raw import MAIN, Raw
+from qlearn.profiling.stages import OTHER
+
+MOST_HOTSPOTS = 20
+LEAST_LEFT = 0.05  # of the working time: no more than twentyfold is promised from a sum of findings
+
+
+def summary(facts: Facts, seconds: dict[str, float], findings: Sequence[Finding]) -> dict[str, Any]:
+    """The report's numbers; `seconds` are the stages'."""
+    raw = facts.raw
+    return {
+        "total_seconds": facts.total_seconds,
+        "cpu_seconds": raw.cpu_seconds,
+        "startup_seconds": raw.startup_seconds,
+        "working_seconds": facts.working_seconds,
+        "stages": stages(seconds, facts.total_seconds),
+        "hotspots": hotspots(facts),
+        "peak_memory_mb": raw.peak_memory_mb,
+        "memory": raw.memory,
+        "findings": [finding.report() for finding in findings],
+        "predicted_gain": predicted_gain(findings, facts.working_seconds),
+        **_surroundings(raw),
+    }
+
+
+def _surroundings(raw: Raw) -> dict[str, Any]:
+    """Where and how it was measured."""
+    count = sum(sample.count for sample in raw.samples if sample.thread == MAIN)
+    sampled = sum(sample.seconds for sample in raw.samples if sample.thread == MAIN)
+    return {
+        "end": asdict(raw.end),
+        "python": raw.python,
+        "modules": raw.modules,
+        "machine": processor_name(),
+        "torch_threads": raw.torch_threads,
+        "lines": raw.lines,
+        "allocations": raw.allocations,
+        "operators": raw.operators,
+        "trouble": raw.trouble,
+        "measured": {
+            "how": "functions" if raw.options.get("functions") else "sampling",
+            "samples": count,
+            "every_seconds": sampled / count if count else None,
+            "calls_observed": raw.calls_observed,
+            "cost_seconds": sum(raw.cost.values()),
+        },
+    }
+
+
+def stages(seconds: dict[str, float], total: float) -> list[dict[str, Any]]:
+    """The largest first, what could not be attributed last."""
+    ordered = sorted(seconds.items(), key=lambda item: (item[0] == OTHER, -item[1]))
+    return [
+        {"name": name, "seconds": spent, "share": spent / total if total else 0.0}
+        for name, spent in ordered
+    ]
+
+
+def hotspots(facts: Facts) -> list[dict[str, Any]]:
+    """The functions that took the most themselves, the user's and the libraries'."""
+    raw = facts.raw
+    own: dict[tuple[str, str, int], float] = defaultdict(float)
+    whole: dict[tuple[str, str, int], float] = defaultdict(float)
+    for sample in raw.samples:
+        if sample.thread != MAIN or not sample.stack:
+            continue
+        frames = [raw.frames[index] for index in sample.stack]
+        keys = [(frame.file, frame.function, frame.first_line) for frame in frames]
+        own[keys[-1]] += sample.seconds
+        for key in set(keys):
+            whole[key] += sample.seconds
+    calls = {(c.file, c.first_line, short_name(c.function)): c.calls for c in raw.calls}
+    hottest = sorted(whole, key=lambda key: -own[key])[:MOST_HOTSPOTS]
+    return [
+        {
+            "function": function,
+            "file": file,
+            "line": line,
+            "calls": calls.get((file, line, short_name(function))),
+            "self_seconds": own[file, function, line],
+            "cumulative_seconds": whole[file, function, line],
+            "share": own[file, function, line] / facts.total_seconds,
+        }
+        for file, function, line in hottest
+    ]
+
+
+def predicted_gain(findings: Sequence[Finding], working_seconds: float) -> float:
+    """How many times faster the work is with every finding followed, by their proofs if there are."""
+    saved = sum(_saved(finding) for finding in findings)
+    left = max(LEAST_LEFT, 1.0 - saved / working_seconds)
+    return 1.0 / left
+
+
+def _saved(finding: Finding) -> float:
+    """Seconds; all of them where nothing was measured; none where it is for learning's sake."""
+    if finding.gain_limit <= 1.0:
+        return 0.0
+    speedup = getattr(finding.proof, "speedup", None)
+    return finding.seconds if speedup is None else finding.seconds * max(0.0, 1 - 1 / speedup)
