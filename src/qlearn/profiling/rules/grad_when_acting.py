@@ -1,0 +1,97 @@
+"""A graph for the gradient, recorded where nobody asks for one."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from qlearn.profiling import patterns
+from qlearn.profiling.facts import Facts
+from qlearn.profiling.findings import Finding
+from qlearn.profiling.proof import Proof
+
+RULE = "grad-when-acting"
+WHY = (
+    "Outside of no_grad and inference_mode every operation is recorded for a backward pass, which "
+    "choosing an action never makes. inference_mode leaves the recording out."
+)
+PART = 0.3  # of a small network's forward is recording
+CHOOSING = ("argmax", "max", "item", "numpy", "tolist", "sort", "topk", "cpu", "detach")
+
+
+def find(facts: Facts) -> Iterator[Finding]:
+    for site in patterns.module_calls(facts):
+        scope = patterns.scope_of(facts, site.file, site.node)
+        if patterns.has_no_graph(facts, site) or not site.loops or not _only_looked_at(facts, site, scope):
+            continue
+        yield patterns.finding(
+            facts,
+            RULE,
+            WHY,
+            site,
+            f"{site.text} records a graph that is thrown away: "
+            + patterns.amount(facts, site.seconds, site.calls)
+            + ", of which about a third is the recording",
+            _fix(facts, site),
+            seconds=PART * site.seconds,
+            sizes=patterns.network_sizes(facts, site),
+        )
+
+
+def _only_looked_at(facts: Facts, site, scope: ast.AST) -> bool:
+    """Its values choose an action, or are detached at once."""
+    if patterns.is_detached(facts, site):
+        return True
+    if _learns_here(facts, site, scope):
+        return False
+    if any(getattr(a, "attr", "") in CHOOSING for a in _chain(facts, site)):
+        return True
+    statement = facts.source(site.file).statement(site.node)
+    names = {patterns.name_of(t) for t in getattr(statement, "targets", [])} - {""}
+    return any(_chooses(call, names) for call in patterns.calls_below(scope))
+
+
+def _learns_here(facts: Facts, site, scope: ast.AST) -> bool:
+    if not isinstance(scope, ast.Module):
+        return patterns.learns(scope) or _makes_loss(facts, site.file, scope)
+    loops = facts.source(site.file).loops(site.node)
+    return patterns.learns(loops[0] if loops else scope)
+
+
+def _makes_loss(facts: Facts, file: str, scope: ast.AST) -> bool:
+    names = " ".join(patterns.names_below(scope)).lower()
+    return "loss" in names or "criterion" in names
+
+
+def _chain(facts: Facts, site) -> list[ast.AST]:
+    """What is done to the values within the expression: .argmax, torch.argmax."""
+    source = facts.source(site.file)
+    found: list[ast.AST] = []
+    for above in source.parents(site.node):
+        if isinstance(above, ast.stmt):
+            break
+        found.append(above.func if isinstance(above, ast.Call) else above)
+    return found
+
+
+def _chooses(call: ast.Call, names: set[str]) -> bool:
+    """values.argmax(), torch.argmax(values) of a name that holds the network's answer."""
+    function = call.func
+    if getattr(function, "attr", "") not in CHOOSING:
+        return False
+    looked_at = [function.value, *call.args] if isinstance(function, ast.Attribute) else call.args
+    return any(patterns.name_of(part) in names for part in looked_at)
+
+
+def _fix(facts: Facts, site) -> str:
+    text = patterns.statement_text(facts, site)
+    inside = "\n".join(f"    {line}" for line in text.splitlines())
+    return patterns.diff(text, f"with torch.inference_mode():\n{inside}")
+
+
+def proof(finding: Finding) -> Proof:
+    return Proof(
+        patterns.network_setup(finding.sizes),
+        "action = model(states).argmax(dim=1)",
+        "with torch.inference_mode():\n    action = model(states).argmax(dim=1)",
+    )

@@ -1,0 +1,80 @@
+"""A training step after every single step: a trade, not a fault."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from qlearn.profiling import patterns
+from qlearn.profiling.facts import Facts
+from qlearn.profiling.findings import Finding
+
+
+RULE = "learn-every-step"
+WHY = (
+    "Each step of the environment pays for a whole forward, backward and optimiser step. Learning "
+    "every fourth step, as DQN was first published, takes a quarter of that; it may need more steps "
+    "to learn as much, so compare the score as well."
+)
+EVERY = 4
+
+
+def find(facts: Facts) -> Iterator[Finding]:
+    for site in facts.sites(ast.Call):
+        called = _learning(facts, site)
+        if called is None or not site.loops or not _beside_a_single_step(facts, site):
+            continue
+        seconds = site.seconds * (1 - 1 / EVERY)
+        yield patterns.finding(
+            facts,
+            RULE,
+            WHY,
+            site,
+            f"{called} runs after every step of one environment: "
+            + patterns.amount(facts, site.seconds, site.calls)
+            + "; a trade: fewer updates, more steps",
+            _fix(facts, site),
+            seconds=seconds,
+        )
+
+
+def _learning(facts: Facts, site) -> str | None:
+    """The name of the called function, where that goes backward, itself or by one it calls."""
+    name = patterns.name_of(site.node.func).rsplit(".", 1)[-1]
+    found = [n for _, n in facts.source(site.file).functions() if n.name == name]
+    if not found:
+        return None
+    if patterns.learns(found[0]):
+        return name
+    inner = {patterns.name_of(c.func).rsplit(".", 1)[-1] for c in patterns.calls_below(found[0])}
+    below = [n for _, n in facts.source(site.file).functions() if n.name in inner]
+    return name if any(patterns.learns(n) for n in below) else None
+
+
+def _beside_a_single_step(facts: Facts, site) -> bool:
+    """In the same loop as env.step(action) of one action, and under no `% n`."""
+    source = facts.source(site.file)
+    loops = source.loops(site.node)
+    if not loops or _seldom(source, site, loops[0]):
+        return False
+    for call in patterns.calls_below(loops[0]):
+        stepped = getattr(call.func, "attr", "") in ("step", "play_step") and call.args
+        if stepped and source.loops(call)[:1] == loops[:1]:
+            thing = patterns.seen(facts, site, call.args[0])
+            return thing is None or thing.size <= 1 or thing.kind in patterns.NUMBERS
+    return False
+
+
+def _seldom(source, site, loop: ast.AST) -> bool:
+    for above in source.parents(site.node):
+        if above is loop:
+            return False
+        if isinstance(above, ast.If) and any(isinstance(n, ast.Mod) for n in ast.walk(above.test)):
+            return True
+    return False
+
+
+def _fix(facts: Facts, site) -> str:
+    text = patterns.statement_text(facts, site)
+    inside = "\n".join(f"    {line}" for line in text.splitlines())
+    return patterns.diff(text, f"if step % {EVERY} == 0:\n{inside}")

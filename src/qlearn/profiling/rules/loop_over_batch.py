@@ -1,0 +1,97 @@
+"""The training step goes through its batch sample by sample."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from qlearn.profiling import patterns
+from qlearn.profiling.facts import Facts
+from qlearn.profiling.findings import Finding
+from qlearn.profiling.proof import Proof
+
+RULE = "loop-over-batch"
+WHY = (
+    "Each pass calls the network, or indexes tensors, for one sample, and every such call costs "
+    "microseconds before it computes anything. One call on the whole batch does the same arithmetic "
+    "in one go."
+)
+LEAST_BATCH = 8
+
+
+def find(facts: Facts) -> Iterator[Finding]:
+    for site in facts.sites(ast.For):
+        calls = [c for c in patterns.module_calls(facts) if c.file == site.file and _in(site, c)]
+        if not _over_a_batch(facts, site) or _acts(site) or not (calls or _fills_tensor(facts, site)):
+            continue
+        count = patterns.length_of(facts, site, site.node.iter)
+        evidence = f"the loop over {count if count > 1 else 'the'} samples takes "
+        yield patterns.finding(
+            facts,
+            RULE,
+            WHY,
+            site,
+            evidence + patterns.amount(facts, site.seconds, None),
+            _fix(facts, site, calls),
+            sizes={
+                **(patterns.network_sizes(facts, calls[0]) if calls else {}),
+                "batch": count if count > 1 else None,
+            },
+        )
+
+
+def _in(site, call) -> bool:
+    return any(call.node is below for below in ast.walk(site.node))
+
+
+def _over_a_batch(facts: Facts, site) -> bool:
+    """Of range(len(dones)), enumerate(batch), zip(states, ...), or of transitions."""
+    target, iterated = site.node.target, site.node.iter
+    names = set(patterns.names_below(iterated))
+    if any("batch" in name.lower() for name in names):
+        return True
+    if isinstance(iterated, ast.Call) and patterns.name_of(iterated.func) in ("range", "enumerate", "zip"):
+        held = [n for n in ast.walk(iterated) if patterns.size_of(facts, site, n) >= LEAST_BATCH]
+        return bool(held) and (patterns.name_of(iterated.func) != "range" or "len" in names)
+    return isinstance(target, ast.Tuple) and len(target.elts) >= 4
+
+
+def _acts(site) -> bool:
+    """Plays rather than learns: steps an environment, or chooses actions."""
+    return any(
+        getattr(call.func, "attr", "") == "step" and call.args for call in patterns.calls_below(site.node)
+    )
+
+
+def _fills_tensor(facts: Facts, site) -> bool:
+    """`target[i][action] = value` where target is a tensor."""
+    return any(
+        isinstance(node, ast.Subscript)
+        and isinstance(node.ctx, ast.Store)
+        and getattr(patterns.seen(facts, site, patterns.root_of(node)), "kind", "") == "Tensor"
+        for node in ast.walk(site.node)
+    )
+
+
+def _fix(facts: Facts, site, calls: list) -> str:
+    source = facts.source(site.file)
+    head = source.text(site.node).splitlines()[0]
+    model = patterns.name_of(calls[0].node.func) if calls else "model"
+    given = patterns.root_of(calls[0].node.args[0]) if calls else None
+    states = (patterns.name_of(given) if given is not None else "") or "next_states"
+    return patterns.diff(
+        f"{head}\n    ... {model}({states}[i]) ...",
+        f"with torch.no_grad():\n    best = {model}({states}).amax(dim=1)",
+        "target = reward + gamma * best * (1 - done)",
+        "value = pred.gather(1, action.unsqueeze(1)).squeeze(1)",
+    )
+
+
+def proof(finding: Finding) -> Proof:
+    return Proof(
+        patterns.network_setup(finding.sizes) + "dones = (alive == 0).tolist()",
+        "target = torch.empty(batch)\nfor i in range(batch):\n    value = rewards[i]\n"
+        "    if not dones[i]:\n        value = rewards[i] + 0.9 * torch.max(model(next_states[i]))\n"
+        "    target[i] = value",
+        "with torch.no_grad():\n    target = rewards + 0.9 * alive * model(next_states).amax(dim=1)",
+    )

@@ -1,0 +1,76 @@
+"""A tensor made of a list of arrays."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from qlearn.profiling import patterns
+from qlearn.profiling.facts import Facts
+from qlearn.profiling.findings import Finding
+from qlearn.profiling.proof import Proof
+
+RULE = "tensor-from-list"
+WHY = (
+    "torch.tensor walks through the list and every array in it, number by number, as Python objects. "
+    "An array that is whole already, or stacked by NumPy, is taken over as one block of memory."
+)
+MAKERS = ("torch.tensor", "torch.FloatTensor", "torch.LongTensor", "torch.Tensor", "torch.as_tensor")
+LISTS = ("list", "tuple")
+ROWS = ("ndarray", "list", "tuple", "Tensor")
+
+
+def find(facts: Facts) -> Iterator[Finding]:
+    groups: dict[str, list] = {}
+    for site in facts.calls_to(*MAKERS):
+        if site.node.args and _is_rows(facts, site):
+            groups.setdefault(site.file, []).append(site)
+    for sites in groups.values():
+        worst = max(sites, key=lambda s: s.seconds)
+        seconds, calls = patterns.total(sites)
+        thing = patterns.seen(facts, worst, worst.node.args[0])
+        size = thing.size if thing is not None else 0
+        yield patterns.finding(
+            facts,
+            RULE,
+            WHY,
+            worst,
+            f"{worst.text} of {size or 'several'} rows: "
+            + patterns.amount(facts, seconds, calls)
+            + patterns.other_lines(s for s in sites if s.line != worst.line),
+            _fix(facts, worst),
+            seconds=seconds,
+            sizes={"entries": size or 64, "width": _width(thing)},
+        )
+
+
+def _is_rows(facts: Facts, site) -> bool:
+    given = site.node.args[0]
+    if isinstance(given, ast.ListComp):
+        return True
+    thing = patterns.seen(facts, site, given)
+    if thing is None or thing.kind not in LISTS:
+        return False
+    return thing.detail.get("value") in ROWS
+
+
+def _width(thing) -> int:
+    shape = thing.detail.get("value_shape") if thing is not None else None
+    return shape[-1] if shape else 8
+
+
+def _fix(facts: Facts, site) -> str:
+    given = facts.source(site.file).text(site.node.args[0])
+    if given.startswith("["):
+        return patterns.diff(site.text, f"torch.from_numpy(np.array({given}, dtype=np.float32))")
+    return patterns.diff(site.text, f"torch.from_numpy(np.stack({given}))")
+
+
+def proof(finding: Finding) -> Proof:
+    entries, width = finding.sizes["entries"], finding.sizes["width"]
+    return Proof(
+        "import numpy as np\nimport torch\nimport warnings\nwarnings.simplefilter('ignore')\n"
+        f"rows = list(np.random.default_rng(0).random(({entries}, {width}), dtype=np.float32))",
+        "x = torch.tensor(rows)",
+        "x = torch.from_numpy(np.stack(rows))",
+    )

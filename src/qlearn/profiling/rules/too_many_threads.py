@@ -1,0 +1,56 @@
+"""More threads than a small network has work for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qlearn.profiling import patterns
+from qlearn.profiling.facts import Facts
+from qlearn.profiling.findings import Finding
+from qlearn.profiling.proof import Proof
+
+RULE = "too-many-threads"
+WHY = (
+    "Handing a piece of work to another thread and waiting for it takes microseconds, as long as the "
+    "whole layer of a small network takes. One thread does it without waiting; more threads than "
+    "cores wait for one another."
+)
+TINY = 100_000
+MANY = 4
+PART = 0.5
+STAGES = ("forward", "loss", "backward", "optimiser")
+
+
+def find(facts: Facts) -> Iterator[Finding]:
+    threads = facts.torch_threads or 1
+    sites = list(patterns.module_calls(facts)) if threads >= MANY else []
+    sizes = [patterns.parameters(patterns.seen(facts, s, s.node.func)) for s in sites]
+    if not sites or max(sizes) > TINY:
+        return
+    seconds = PART * sum(facts.stages.get(stage, 0.0) for stage in STAGES)
+    asked = facts.calls_to("torch.set_num_threads")
+    site = asked[0] if asked else sites[0]
+    yield patterns.finding(
+        facts,
+        RULE,
+        WHY,
+        site,
+        f"{threads} threads for a network of {max(sizes):,} parameters, whose computing takes "
+        + patterns.amount(facts, seconds / PART, None)
+        + "; about half of that may be waiting",
+        patterns.diff(asked[0].text if asked else "", "torch.set_num_threads(1)"),
+        seconds=seconds,
+        sizes={**patterns.network_sizes(facts, sites[0]), "many": threads},
+    )
+
+
+def proof(finding: Finding) -> Proof:
+    step = (
+        "value = model(states).gather(1, actions.unsqueeze(1)).squeeze(1)\n"
+        "loss = nn.functional.mse_loss(value, rewards)\nmodel.zero_grad()\nloss.backward()"
+    )
+    return Proof(
+        patterns.network_setup(finding.sizes),
+        f"torch.set_num_threads({finding.sizes['many']})\n{step}",
+        f"torch.set_num_threads(1)\n{step}",
+    )

@@ -1,0 +1,34 @@
+# rule: bootstrap-terminal
+# ruff: noqa
+import numpy as np
+import torch
+from torch import nn
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+rng = np.random.default_rng(0)
+
+model = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2))
+target_model = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2))
+target_model.load_state_dict(model.state_dict())
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+
+def batch(size):
+    states = torch.rand(size, 4)
+    actions = torch.randint(2, (size,))
+    return states, actions, torch.rand(size), torch.rand(size, 4), (torch.rand(size) < 0.1).float()
+
+
+def train_step(states, actions, rewards, next_states, dones):
+    with torch.no_grad():
+        targets = rewards + 0.99 * target_model(next_states).amax(1)
+    values = model(states).gather(1, actions.unsqueeze(1)).squeeze(1)
+    loss = nn.functional.mse_loss(values, targets)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+for _ in range(2_000):
+    train_step(*batch(64))

@@ -1,0 +1,70 @@
+# rule: deque-sample
+# ruff: noqa
+import random
+from collections import deque
+
+import numpy as np
+import torch
+from torch import nn
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+rng = np.random.default_rng(0)
+
+model = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2))
+target_model = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2))
+target_model.load_state_dict(model.state_dict())
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+
+def drift(states, actions):
+    """Points on a line: pushed left or right, paid for staying near the middle."""
+    states = states * 0.99
+    states[:, 0] += np.where(actions == 1, 0.1, -0.1) + rng.normal(0, 0.05, len(states))
+    done = np.abs(states[:, 0]) > 1
+    rewards = (1 - np.abs(states[:, 0])).astype(np.float32)
+    return np.where(done[:, None], np.float32(0), states).astype(np.float32), rewards, done
+
+
+def train_step(states, actions, rewards, next_states, dones):
+    with torch.no_grad():
+        targets = rewards + 0.99 * (1 - dones) * target_model(next_states).amax(1)
+    values = model(states).gather(1, actions.unsqueeze(1)).squeeze(1)
+    loss = nn.functional.smooth_l1_loss(values, targets)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+memory = deque(maxlen=50_000)
+
+
+def remember(states, actions, rewards, next_states, done):
+    memory.extend(zip(states, actions, rewards, next_states, done, strict=True))
+
+
+def replay(size):
+    states, actions, rewards, next_states, dones = zip(*random.sample(memory, size), strict=True)
+    train_step(
+        torch.from_numpy(np.stack(states)),
+        torch.from_numpy(np.stack(actions)),
+        torch.from_numpy(np.stack(rewards)),
+        torch.from_numpy(np.stack(next_states)),
+        torch.from_numpy(np.stack(dones)).float(),
+    )
+
+
+def train(steps):
+    states = np.zeros((64, 4), dtype=np.float32)
+    for step in range(steps):
+        with torch.inference_mode():
+            greedy = model(torch.from_numpy(states)).argmax(1).numpy()
+        explores = rng.random(64) < max(0.05, 1 - 2 * step / steps)
+        actions = np.where(explores, rng.integers(2, size=64), greedy)
+        next_states, rewards, done = drift(states, actions)
+        remember(states, actions, rewards, next_states, done)
+        replay(64)
+        states = next_states
+
+
+train(1_200)
