@@ -1,4 +1,5 @@
 """The classic scripts: importable, and the references that our engines and games behave like."""
+# ruff: noqa: NPY002 - the script draws so
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,9 +33,10 @@ def classic():
 
 @pytest.fixture(scope="module")
 def learned(classic):
+    np.random.seed(0)
     random.seed(0)
     agent = classic.Agent()
-    agent.learn(3000)
+    agent.Q_Learning(3000)
     table = np.zeros((25, 4))
     for (row, column, action), value in agent.Q.items():
         table[5 * row + column, action] = value
@@ -55,6 +58,57 @@ def test_as_a_script_it_prints_what_it_learned():
     done = subprocess.run(
         [sys.executable, SCRIPT, "300"], capture_output=True, text=True, check=True
     )
+    lines = done.stdout.splitlines()
+    assert [len(line.split()) for line in lines[:5]] == [5] * 5
+    assert lines[4].split()[4] == "1.000"
+    assert lines[5].startswith("mean return of the last 100 episodes: -")
+
+
+def test_its_function_is_handed_to_a_line_profiler_where_there_is_one():
+    code = (
+        "import builtins, sys; sys.path.insert(0, sys.argv[1])\n"
+        "seen = []; builtins.profile = lambda function: seen.append(function.__name__) or function\n"
+        "import q_learning, pytorch_q_learning; print(*seen)"
+    )
+    pytest.importorskip("torch")
+    done = subprocess.run([sys.executable, "-c", code, str(SCRIPT.parent)], capture_output=True,
+                          text=True, check=True)  # fmt: skip
+    assert done.stdout.split() == ["run_q_learning", "run_pytorch_q_learning"]
+
+
+def test_it_draws_what_it_explores_with(classic):
+    np.random.seed(0)
+    agent = classic.Agent(epsilon=1.0)
+    assert {int(agent.Action()[1]) for _ in range(100)} == {0, 1, 2, 3}
+
+
+def test_run_q_learning_gives_the_returns(classic):
+    assert len(classic.run_q_learning(20)) == 20
+    agent = classic.Agent()
+    assert classic.run_q_learning(20, agent) is agent.plot_reward
+
+
+def test_mended_it_learns_the_same_bit_for_bit(monkeypatch):
+    """With the same chance, and without rounding."""
+    monkeypatch.syspath_prepend(str(CLASSIC))
+    first, mended = map(importlib.import_module, ("q_learning", "q_learning_mended"))
+    chance = SimpleNamespace(choice=lambda actions: actions[int(random.random() * len(actions))])
+    monkeypatch.setattr(first, "np", SimpleNamespace(random=chance))
+    monkeypatch.setattr(first, "round", lambda value, digits: value, raising=False)
+    agent = first.Agent()
+    random.seed(1)
+    returns = first.run_q_learning(500, agent)
+    random.seed(1)
+    table, mended_returns = mended.run_q_learning(500)
+    assert mended_returns == returns
+    for (i, j, action), value in agent.Q.items():
+        assert table[mended.NUMBER[i, j]][action] == value
+
+
+def test_the_mended_script_prints_what_the_first_does():
+    script = CLASSIC / "q_learning_mended.py"
+    done = subprocess.run([sys.executable, script, "300"], capture_output=True, text=True,
+                          check=True)  # fmt: skip
     lines = done.stdout.splitlines()
     assert [len(line.split()) for line in lines[:5]] == [5] * 5
     assert lines[4].split()[4] == "1.000"
@@ -86,20 +140,20 @@ def test_its_board_is_the_grid(classic):
     model = model_of(find("grid"))
     for place, action in np.ndindex(25, 4):
         state = classic.State(divmod(place, 5))
-        state.look_whether_ended()
-        assert model.reward[place, action, 0] == state.reward()
-        assert model.ended[place, action, 0] == state.is_end
-        if not state.is_end:
-            row, column = state.next_place(action)
+        state.isEndFunc()
+        assert model.reward[place, action, 0] == state.getReward()
+        assert model.ended[place, action, 0] == state.isEnd
+        if not state.isEnd:
+            row, column = state.nxtPosition(action)
             assert model.to[place, action, 0] == 5 * row + column
 
 
 def test_its_returns_are_those_of_whole_episodes(learned):
     agent, _ = learned
-    assert len(agent.rewards) == 3000
-    assert max(agent.rewards) == -6  # the first hole is one step away
-    assert np.median(agent.rewards[-500:]) == -7  # eight steps, and the goal
-    assert np.mean(agent.rewards[-500:]) > np.mean(agent.rewards[:50])
+    assert len(agent.plot_reward) == 3000
+    assert max(agent.plot_reward) == -6  # the first hole is one step away
+    assert np.median(agent.plot_reward[-500:]) == -7  # eight steps, and the goal
+    assert np.mean(agent.plot_reward[-500:]) > np.mean(agent.plot_reward[:50])
 
 
 # Snake
