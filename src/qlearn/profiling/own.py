@@ -67,7 +67,7 @@ def profile(
     raw = process.left_behind(folder, target, code)
     facts = build(raw)
     timed = _timed(run)
-    report = {"target": target, "argv": [], "exit_code": process.exit_code(raw, code)}
+    report = {"target": target, "argv": [], "exit_code": process.exit_code(code)}
     report |= summary(facts, _with_rest(timed, facts), [])
     report |= {"run": str(run), "working_seconds": sum(timed.values()) or facts.working_seconds}
     report["measured"]["how"] = "timers"

@@ -50,6 +50,6 @@ def left_behind(folder: Path, target: str, code: int) -> Raw:
     return read(path)
 
 
-def exit_code(raw: Raw, code: int) -> int:
-    """The script's own; 128 + n where signal n ended it, as shells say it."""
-    return 128 - code if code < 0 else code or raw.end.code
+def exit_code(code: int) -> int:
+    """As shells say it: 128 + n where signal n ended the process."""
+    return 128 - code if code < 0 else code

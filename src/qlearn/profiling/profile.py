@@ -93,7 +93,7 @@ def _profile_script(
     findings = found.collect(facts, rules.all_rules())
     if prove:
         _prove(findings[:MOST_PROOFS], say)
-    report = {"target": str(script), "argv": argv, "exit_code": process.exit_code(raw, code)}
+    report = {"target": str(script), "argv": argv, "exit_code": process.exit_code(code)}
     report |= summary(facts, facts.stages, findings)
     if prove:
         say("training the same here")
