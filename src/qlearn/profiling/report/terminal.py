@@ -1,0 +1,211 @@
+"""What `profile` found, on a terminal: the most important first, and short."""
+
+from __future__ import annotations
+
+import io
+import os
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from qlearn.profiling.report import listing, words
+
+WIDTH = 100  # where nobody's terminal says
+BAR = 28
+MUCH = 0.2  # of the peak: growth that is worth a word
+FINDINGS, STAGES, HOTSPOTS, LINES = 6, 9, 6, 6  # the page has them all
+STAGE_COLOURS = {
+    "playing": "blue",
+    "data": "green",
+    "learning": "magenta",
+    "showing": "yellow",
+    "rest": "bright_black",
+}
+DIFF = {"-": "red", "+": "green"}
+
+
+def show(report: Mapping[str, Any], file: IO[str] | None = None, width: int | None = None) -> None:
+    console = Console(file=file, width=width, highlight=False)
+    if not console.is_terminal and width is None and "COLUMNS" not in os.environ:
+        console = Console(file=file, width=WIDTH, highlight=False)
+    with console.capture() as held:
+        _print(report, console)
+    said = held.get().encode(console.encoding, "replace").decode(console.encoding)
+    console.file.write(said)
+
+
+def text(report: Mapping[str, Any], width: int = WIDTH) -> str:
+    page = io.StringIO()
+    show(report, page, width)
+    return page.getvalue()
+
+
+def _print(report: Mapping[str, Any], console: Console) -> None:
+    for part in _parts(report, console.encoding.lower().startswith("utf")):
+        console.print(part)
+    for name, path in (report.get("artifacts") or {}).items():
+        console.print(Text.assemble((f"{name:10} ", "bright_black"), str(path)), soft_wrap=True)
+    console.print(Text(words.measured(report), "bright_black"))
+
+
+def _parts(report: Mapping[str, Any], fine: bool) -> Iterator[RenderableType]:
+    yield _head(report)
+    if words.ending(report):
+        yield Text(words.ending(report), "yellow")
+    yield from _section("where the time goes", _stages(report, fine))
+    yield from _section(_findings_title(report), _findings(report))
+    if report.get("hotspots"):
+        yield from _section("functions with the most time of their own", _hotspots(report))
+    if report.get("lines"):
+        yield from _section("the dearest lines", _lines(report))
+    if report.get("allocations"):
+        yield from _section("memory by line", _allocations(report))
+    if report.get("instead"):
+        yield from _section("the same training in one command", _instead(report["instead"]))
+    yield Text()
+
+
+def _section(title: str, *body: RenderableType) -> Iterator[RenderableType]:
+    yield Text()
+    yield Text(title, "bold")
+    for part in body:
+        yield Padding(part, (0, 0, 0, 2))
+
+
+def _head(report: Mapping[str, Any]) -> RenderableType:
+    facts = [f"{words.seconds(report['total_seconds'])} in all"]
+    if report.get("working_seconds"):
+        facts.append(f"{words.seconds(report['working_seconds'])} of it working")
+    if report.get("peak_memory_mb"):
+        facts.append(f"{words.megabytes(report['peak_memory_mb'])} at most")
+    if words.growth(report) > MUCH * (report.get("peak_memory_mb") or 0):
+        facts.append(f"grown by {words.megabytes(words.growth(report))}")
+    return Text.assemble((words.script(report), "bold"), "   ", ", ".join(facts))
+
+
+def _stages(report: Mapping[str, Any], fine: bool) -> RenderableType:
+    stages = words.ordered(report["stages"])
+    largest = max((stage["share"] for stage in stages), default=0) or 1
+    table = _grid(4)
+    named = [stage for stage in stages if stage["name"] != words.OTHER]
+    for stage in named[:STAGES] + stages[len(named) :]:
+        family, _ = words.family(stage["name"])
+        length = round(BAR * stage["share"] / largest)
+        bar = Text(("█" if fine else "#") * length, STAGE_COLOURS[family])
+        numbers = words.share(stage["share"]), words.seconds(stage["seconds"])
+        table.add_row(words.title(stage["name"]), bar, *numbers)
+    rest = named[STAGES:]
+    if rest:
+        share, seconds = (sum(stage[key] for stage in rest) for key in ("share", "seconds"))
+        table.add_row(f"{len(rest)} others", "", words.share(share), words.seconds(seconds))
+    return table
+
+
+def _findings_title(report: Mapping[str, Any]) -> str:
+    together = words.together(report)
+    found = len(report["findings"])
+    if not found:
+        return "what to change"
+    return f"what to change ({found} found{f'; all together {together}' if together else ''})"
+
+
+def _findings(report: Mapping[str, Any]) -> RenderableType:
+    findings = report["findings"]
+    if not findings:
+        return Text("Nothing that a rule knows takes 1 % of the working time or more.")
+    parts: list[RenderableType] = []
+    for number, finding in enumerate(findings[:FINDINGS], start=1):
+        parts += _finding(number, finding, report)
+    if len(findings) > FINDINGS:
+        parts.append(Text(f"and {len(findings) - FINDINGS} smaller ones: see the page (--html)"))
+    return Group(*parts)
+
+
+def _finding(
+    number: int, finding: Mapping[str, Any], report: Mapping[str, Any]
+) -> Iterator[RenderableType]:
+    most = words.gain(finding)
+    yield Text.assemble(
+        f"{number}. ",
+        (finding["rule"], "bold cyan"),
+        "  ",
+        words.place(finding["file"], finding["line"], report),
+        "  ",
+        (words.share(finding["share"]), "bold"),
+        f" of the working time{f', {most}' if most else ''}",
+    )
+    yield Padding(Text(finding["evidence"]), (0, 0, 0, 3))
+    yield Padding(Text(finding["why"], "bright_black"), (0, 0, 0, 3))
+    yield Padding(_diff(finding["fix"]), (0, 0, 0, 5))
+    if finding.get("proof"):
+        yield Padding(Text(_proof(finding["proof"]), "green"), (0, 0, 0, 3))
+    yield Text()
+
+
+def _diff(fix: str) -> Text:
+    lines = textwrap.dedent(fix).strip("\n").split("\n")
+    return Text("\n").join(Text(line, DIFF.get(line[:1], "")) for line in lines)
+
+
+def _proof(proof: Mapping[str, Any]) -> str:
+    before, after = (words.seconds(proof[key]) for key in ("before_seconds", "after_seconds"))
+    return f"measured here: {before} -> {after}, {words.times(proof['speedup'])}"
+
+
+def _hotspots(report: Mapping[str, Any]) -> RenderableType:
+    exact = (report.get("measured") or {}).get("calls_observed", 1.0) >= 1.0
+    table = _grid(5)
+    table.add_row(*(Text(name, "bright_black") for name in ("", "own", "calls", "own s", "where")))
+    for spot in report["hotspots"][:HOTSPOTS]:
+        table.add_row(
+            escape(spot["function"]),
+            words.share(spot["share"]),
+            words.count(spot["calls"], exact),
+            words.seconds(spot["self_seconds"]),
+            escape(words.place(spot["file"], spot["line"], report)),
+        )
+    return table
+
+
+def _lines(report: Mapping[str, Any]) -> RenderableType:
+    table = _grid(4)
+    for row in listing.hottest(report["lines"], LINES):
+        table.add_row(
+            escape(words.place(row["file"], row["line"], report)),
+            escape(listing.text_of(row["file"], row["line"])),
+            words.count(row["hits"], False),
+            words.seconds(row["seconds"]),
+        )
+    return table
+
+
+def _allocations(report: Mapping[str, Any]) -> RenderableType:
+    table = _grid(4)
+    for row in report["allocations"][:LINES]:
+        table.add_row(
+            escape(words.place(row["file"], row["line"], report)),
+            escape(listing.text_of(row["file"], row["line"])),
+            words.megabytes(row["mb"]),
+            f"{row['growth_mb']:+.1f} MB",
+        )
+    return table
+
+
+def _instead(instead: Mapping[str, Any]) -> RenderableType:
+    faster = words.times(instead.get("speedup"))
+    took = words.seconds(instead.get("seconds"))
+    said = ", ".join(part for part in (took, f"{faster} as fast" if faster else "") if part)
+    return Text.assemble((instead["command"], "bold"), f"   {said}")
+
+
+def _grid(columns: int) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for k in range(columns):
+        table.add_column(justify="right" if 2 <= k < 4 else "left")
+    return table
