@@ -89,8 +89,6 @@ def test_without_columns_the_statement_of_the_line_is_found(source):
 
 
 def test_a_call_that_begins_at_its_attribute_is_the_call(source):
-    node = find(source, "(Agent()\n             .act(1))".strip("()")[:5])  # Agent
-    assert isinstance(node, (ast.Name, ast.ClassDef))
     act = next(
         n for n in ast.walk(source.tree)
         if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr == "act"
@@ -148,7 +146,6 @@ def test_names_of_functions_are_pythons(source):
 
 
 def test_code_objects_find_their_def(source):
-    namespace: dict = {}
     code = compile(SCRIPT, "script.py", "exec")
 
     def codes(of):
@@ -157,7 +154,6 @@ def test_code_objects_find_their_def(source):
                 yield one
                 yield from codes(one)
 
-    del namespace
     known = dict(source.functions())
     checked = 0
     for one in codes(code):

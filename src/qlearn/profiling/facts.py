@@ -232,8 +232,9 @@ class Facts:
             for place in places:
                 source = place.reader.source  # type: ignore[union-attr]
                 owner = place.file, source.qualname(source.function_of(place.node))  # type: ignore[arg-type]
+                if owners[-1:] != [owner]:  # else a comprehension of its own
+                    times.looped[owner] = times.looped.get(owner, False) or looped
                 owners.append(owner)
-                times.looped[owner] = times.looped.get(owner, False) or looped
                 looped = looped or bool(source.loops(place.node))  # type: ignore[arg-type]
             for owner in set(owners):
                 times.functions[owner] += sample.seconds
