@@ -101,7 +101,7 @@ DICT_SEEN = [
     ("Agent.learn", "self.Q", "dict", 100, {"key": "tuple", "value": "float"}),
     ("Agent.learn", "self.actions", "list", 4, {"value": "int"}),
 ]
-DICT_CALLS = [(26, "Agent.learn", 1), (14, "State.reward", 5000, [(0, 5000)])]
+DICT_CALLS = [(25, "Agent.learn", 1), (11, "State.reward", 5000, [(0, 5000)])]
 
 
 def test_the_classic_table(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from qlearn.profiling.findings import Finding
@@ -305,11 +306,14 @@ def _makes_module(facts: Facts, file: str, value: ast.AST) -> bool:
     )
 
 
-def module_calls(facts: Facts) -> Iterator[Site]:
+@lru_cache(maxsize=1)  # several rules ask, one run after the other
+def module_calls(facts: Facts) -> tuple[Site, ...]:
     """`model(x)` for every network, the slowest first."""
-    for site in facts.sites(ast.Call):
-        if name_of(site.node.func) and site.node.args and is_module(facts, site, site.node.func):
-            yield site
+    return tuple(
+        site
+        for site in facts.sites(ast.Call)
+        if name_of(site.node.func) and site.node.args and is_module(facts, site, site.node.func)
+    )
 
 
 def has_no_graph(facts: Facts, site: Site, deep: bool = True) -> bool:

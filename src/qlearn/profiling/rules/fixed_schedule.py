@@ -73,7 +73,8 @@ def _changes(facts: Facts, file: str, last: str) -> list[ast.stmt]:
 
 def _by_self(node: ast.stmt) -> bool:
     """Made of what it was, or of what changes: no first value."""
-    return isinstance(node, ast.AugAssign) or any(True for _ in patterns.names_below(node.value))
+    value = getattr(node, "value", None)
+    return isinstance(node, ast.AugAssign) or (value is not None and any(patterns.names_below(value)))
 
 
 def _never_changes(facts: Facts, site, name: str, last: str) -> tuple | None:
