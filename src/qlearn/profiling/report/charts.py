@@ -11,6 +11,7 @@ from qlearn.profiling.report import words
 
 WIDTH, HEIGHT = 1000, 100  # of a drawing's own coordinates; the page stretches them
 MOST_POINTS = 500
+READS_WELL = (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15)
 
 
 def colour(stage: str) -> str:
@@ -59,7 +60,8 @@ def over_time(raw: Any, stage_of: Sequence[str], order: Sequence[str]) -> str:
             height = HEIGHT * sums.get(stage, 0.0) / whole
             if height > 0:
                 marks.append(
-                    f'<rect class="{colour(stage)}" data-stage="{escape(stage)}" x="{k * width:.2f}" y="{top:.2f}"'
+                    f'<rect class="{colour(stage)}" data-stage="{escape(stage)}"'
+                    f' x="{k * width:.2f}" y="{top:.2f}"'
                     f' width="{width + 0.5:.2f}" height="{height:.2f}"/>'
                 )
             top += height
@@ -124,4 +126,4 @@ def _round_up(value: float) -> float:
     if value <= 0:
         return 1.0
     step = 10.0 ** math.floor(math.log10(value))
-    return next(step * factor for factor in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * factor >= value)
+    return next(step * factor for factor in READS_WELL if step * factor >= value)

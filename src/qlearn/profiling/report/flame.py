@@ -77,7 +77,8 @@ def speedscope(raw: Any, name: str) -> dict[str, Any]:
         stacks = []
         for sample in own:
             chain = [raw.frames[k] for k in sample.stack]
-            stacks.append([index(step) for step in [*map(_function, chain), _expression(chain[-1])]])
+            steps = [*map(_function, chain), _expression(chain[-1])]
+            stacks.append([index(step) for step in steps])
         profiles.append(
             {
                 "type": "sampled",

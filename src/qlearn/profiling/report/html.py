@@ -32,9 +32,7 @@ def write_flame(
     _save(Path(path), _document(report, [_flame(report, raw, stage_of)], raw))
 
 
-def page(
-    report: Mapping[str, Any], raw: Any = None, stage_of: Sequence[str] | None = None
-) -> str:
+def page(report: Mapping[str, Any], raw: Any = None, stage_of: Sequence[str] | None = None) -> str:
     """`raw` brings the flame graph; `stage_of`, the stage of each of its samples, its colours."""
     sections = [
         _stages(report, raw, stage_of),
@@ -144,7 +142,7 @@ def _flame(report: Mapping[str, Any], raw: Any, stage_of: Sequence[str] | None) 
         '<div class="tools"><input type="search" id="find" placeholder="function or file"'
         ' aria-label="search the flame graph">'
         '<button type="button" id="whole" disabled>show all</button>'
-        '<p class="hint">Click zooms in. Keys: arrows move, Enter zooms, Escape shows all.</p></div>'
+        '<p class="hint">Click zooms in. Arrows move, Enter zooms, Escape shows all.</p></div>'
         '<div class="flame" id="flame" role="tree" aria-label="flame graph"></div>'
         '<p class="status" id="status" role="status">&nbsp;</p>'
         "<noscript><p>The flame graph needs JavaScript.</p></noscript>"
@@ -163,9 +161,7 @@ def _hotspots(report: Mapping[str, Any]) -> Section | None:
     return Section("functions", "Functions", table, words.again(report))
 
 
-def _spot(
-    spot: Mapping[str, Any], exact: bool, report: Mapping[str, Any]
-) -> list[tuple[str, Any]]:
+def _spot(spot: Mapping[str, Any], exact: bool, report: Mapping[str, Any]) -> list[tuple[str, Any]]:
     name = f"<code>{escape(spot['function'])}</code>"
     where = f"<small>{escape(words.place(spot['file'], spot['line'], report))}</small>"
     own, whole, share = (spot[key] for key in ("self_seconds", "cumulative_seconds", "share"))
@@ -231,7 +227,8 @@ def _allocations(report: Mapping[str, Any]) -> str:
 
 def _line_of(row: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     text = escape(listing.text_of(row["file"], row["line"]))
-    return f"<code>{text}</code><small>{escape(words.place(row['file'], row['line'], report))}</small>"
+    where = escape(words.place(row["file"], row["line"], report))
+    return f"<code>{text}</code><small>{where}</small>"
 
 
 def _memory(report: Mapping[str, Any]) -> Section | None:

@@ -22,7 +22,16 @@ FAMILIES = {
     "playing": ("environment", "acting", "env", "act"),
     "data": ("storing", "sampling", "converting", "table_copy", "replay", "store", "sample"),
     "learning": ("forward", "loss", "backward", "optimiser", "target_update", "update", "learn"),
-    "showing": ("plotting", "logging", "sleeping", "imports", "log", "view", "checkpoint", "compiling"),
+    "showing": (
+        "plotting",
+        "logging",
+        "sleeping",
+        "imports",
+        "compiling",
+        "log",
+        "view",
+        "checkpoint",
+    ),
 }
 ENDINGS = {
     "error": "The script failed; what is shown was measured until then.",
