@@ -1,6 +1,6 @@
 """Profiles and compares the dict and the PyTorch script: one call into qlearn.
 
-    python examples/classic/main.py [options of qlearn compare]
+python examples/classic/main.py [options of qlearn compare]
 """
 
 import shlex

@@ -250,11 +250,14 @@ def test_a_script_whose_threads_never_end_is_stopped(tmp_path):
 
 
 def test_threads_and_what_is_registered_for_the_end_still_run(tmp_path):
-    text = SPIN + """
+    text = (
+        SPIN
+        + """
 import atexit, threading
 atexit.register(print, "bye")
 threading.Thread(target=lambda: (spin(0.4), print("thread"))).start()
 """
+    )
     done = run(tmp_path, text)
     assert done.out == "thread\nbye\n"
     assert done.raw.wall_seconds >= 0.4
@@ -275,7 +278,9 @@ def test_a_line_profilers_decorator_does_nothing(tmp_path):
 
 
 def test_alarms_and_profilers_of_the_users_work(tmp_path):
-    text = SPIN + """
+    text = (
+        SPIN
+        + """
 import cProfile, signal, sys
 rang = []
 signal.signal(signal.SIGALRM, lambda *_: rang.append(1))
@@ -286,6 +291,7 @@ spin(1.2)
 profiler.disable()
 print(len(rang), [entry.callcount for entry in profiler.getstats() if "spin" in str(entry.code)])
 """
+    )
     done = run(tmp_path, text)
     assert (done.out, done.err) == ("1 [1]\n", "")
 

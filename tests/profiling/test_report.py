@@ -18,7 +18,7 @@ from qlearn.profiling import raw as raw_module
 from qlearn.profiling.report import charts, flame, html, listing, terminal, words
 from qlearn.profiling.report.excerpt import excerpt, expression
 
-SCRIPT = '''\
+SCRIPT = """\
 import random
 
 Q = {(s, a): 0.0 for s in range(25) for a in range(4)}  # "ärger" </script>
@@ -32,7 +32,7 @@ def learn(agent):
 
 def choose(agent):
     return max(range(4), key=lambda a: agent.Q[0, a])
-'''
+"""
 VOID = {"meta", "input", "br", "link", "img"}
 
 

@@ -131,8 +131,12 @@ def test_what_takes_no_time_is_no_finding(tmp_path):
 
 
 def test_a_copy_outside_of_loops_is_none(tmp_path):
-    code = DICT.replace("            self.Q = self.new_Q.copy()\n", "        self.Q = self.new_Q.copy()\n")
-    code = code.replace("            steps -= 1\n", "").replace("while steps > 0:", "for _ in range(steps):")
+    code = DICT.replace(
+        "            self.Q = self.new_Q.copy()\n", "        self.Q = self.new_Q.copy()\n"
+    )
+    code = code.replace("            steps -= 1\n", "").replace(
+        "while steps > 0:", "for _ in range(steps):"
+    )
     assert "table-copy" not in find(tmp_path, code, DICT_ROWS[:1], DICT_SEEN)
 
 
@@ -149,7 +153,10 @@ def test_loops_in_two_branches_are_not_the_same_work_twice(tmp_path):
 
     learn([1.0], [0], 10)
     """
-    rows = [(1.0, "learn([1.0], [0], 10)", "use(Q[a])"), (1.0, "learn([1.0], [0], 10)", "save(Q[a])")]
+    rows = [
+        (1.0, "learn([1.0], [0], 10)", "use(Q[a])"),
+        (1.0, "learn([1.0], [0], 10)", "save(Q[a])"),
+    ]
     assert not find(tmp_path, code, rows)
     beside = code.replace("            else:\n", "            if step % 3:\n")
     assert set(find(tmp_path, beside, rows)) == {"repeated-loop"}
@@ -234,7 +241,10 @@ def test_the_classic_trainer(tmp_path):
     ("there", "instead"),
     [
         ("self.criterion(target, pred)", "self.criterion(target.detach(), pred)"),
-        ("torch.max(self.model(next_state[idx]))", "torch.max(self.model(next_state[idx])).detach()"),
+        (
+            "torch.max(self.model(next_state[idx]))",
+            "torch.max(self.model(next_state[idx])).detach()",
+        ),
         ("    def train_step", "    @torch.no_grad()\n    def train_step"),
     ],
 )
@@ -337,9 +347,19 @@ def test_a_gpu_waited_for_and_one_not_needed(tmp_path, device, cuda):
     assert set(found) & {"device-sync", "tiny-net-on-gpu"} == on_gpu
 
 
-@pytest.mark.parametrize(("threads", "parameters", "expected"), [(16, 10, True), (1, 10, False), (16, 10**7, False)])
+@pytest.mark.parametrize(
+    ("threads", "parameters", "expected"), [(16, 10, True), (1, 10, False), (16, 10**7, False)]
+)
 def test_threads_by_the_size_of_the_network(tmp_path, threads, parameters, expected):
     seen = [("<module>", "model", "Module", parameters, {"module": "torch.nn.Linear"})]
-    rows = [*GPU_ROWS, (1.0, "train(1000)", "model(step)", ("/x/site-packages/torch/nn/modules/module.py", "_call_impl"))]
+    rows = [
+        *GPU_ROWS,
+        (
+            1.0,
+            "train(1000)",
+            "model(step)",
+            ("/x/site-packages/torch/nn/modules/module.py", "_call_impl"),
+        ),
+    ]
     found = find(tmp_path, ON_GPU, rows, seen, torch_threads=threads)
     assert ("too-many-threads" in found) is expected

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 import pytest
 from child_run import run
 
-from qlearn.profiling.sharpen import by_line, sharpened, shares
+from qlearn.profiling.sharpen import by_line, shares, sharpened
 
 
 def main(raw):

@@ -13,7 +13,7 @@ from synthetic import find
 from qlearn.profiling.source import Source, last_name, library, source_of, words
 
 SCRIPT = textwrap.dedent(
-    '''
+    """
     import numpy as np
     import torch.nn.functional as F
     from collections import deque
@@ -51,7 +51,7 @@ SCRIPT = textwrap.dedent(
                  .act(1))
         round = len
         return [y for x in memory for y in x.items()]
-    '''
+    """
 )
 
 
@@ -107,7 +107,7 @@ def test_a_call_that_begins_at_its_attribute_is_the_call(source):
         ("deque(maxlen=100)", "collections.deque"),
         ("self.Q.values()", "self.Q.values"),
         ("x.items()", "x.items"),
-        ("print(\"done\")", "print"),
+        ('print("done")', "print"),
     ],
 )
 def test_names_are_resolved_through_imports_and_aliases(source, text, name):
@@ -125,7 +125,7 @@ def test_what_the_file_names_itself_is_no_builtin(source):
     [
         ("F.mse_loss(s, a)", ["For", "While"]),
         ("draw(memory, 2)", ["While"]),
-        ("print(\"done\")", ["While"]),
+        ('print("done")', ["While"]),
         ("round(x)", []),
         ("range(4)", []),
         ("x.items()", ["ListComp"]),

@@ -289,7 +289,9 @@ def test_a_training_that_begins_on_import_is_no_import(tmp_path):
 
 def test_compiling_is_compiling_whoever_asked(tmp_path):
     compile_it = lib("numba/core/dispatcher.py", "_compile_for_args")
-    assert stage_of(tmp_path, "def act(s):\n    return abs(s)\n", "abs(s)", compile_it) == "compiling"
+    assert (
+        stage_of(tmp_path, "def act(s):\n    return abs(s)\n", "abs(s)", compile_it) == "compiling"
+    )
 
 
 def test_the_stages_add_up_to_the_whole(tmp_path):

@@ -24,7 +24,11 @@ from qlearn.profiling.source import (
 from qlearn.profiling.stages import Attribution, Place
 
 HOT = 0.01  # of the working seconds
-AFTERWARDS = {"plotting", "logging", "sleeping"}  # once the last loop is over, nobody waits to learn
+AFTERWARDS = {
+    "plotting",
+    "logging",
+    "sleeping",
+}  # once the last loop is over, nobody waits to learn
 MODULE_CALLS = ("_wrapped_call_impl", "_call_impl", "__call__")  # a torch module's, when called
 
 Owner = tuple[str, str]  # file, qualified name of a function
@@ -103,7 +107,7 @@ class Facts:
         """Without imports, and without what is drawn, told or waited for after the last loop."""
         idle = 0.0
         for sample, stage in self._main_samples():
-            if stage == "imports" or stage in AFTERWARDS and not self._looped(sample.stack):
+            if stage == "imports" or (stage in AFTERWARDS and not self._looped(sample.stack)):
                 idle += sample.seconds
         sampled = sum(sample.seconds for sample, _ in self._main_samples())
         return max(sampled - idle, 1e-9)
@@ -365,10 +369,12 @@ class Facts:
         if not isinstance(call.func, ast.Attribute) or call.func.attr != method:
             return False
         held = self.kind_of(site.function, call.func.value)
-        return held is not None and (held.lower() == kind or kind == "dict" and "dict" in held.lower())
+        return held is not None and (
+            held.lower() == kind or (kind == "dict" and "dict" in held.lower())
+        )
 
     def kind_of(self, function: str, node: ast.AST) -> str | None:
-        """"dict", "deque", "ndarray", "Tensor" ...: what an expression holds, where it is a name."""
+        """ "dict", "deque", "ndarray", "Tensor" ...: what an expression holds, where it is a name."""
         if not isinstance(node, (ast.Name, ast.Attribute)):
             return None
         seen = self.seen(function, ast.unparse(node))

@@ -67,7 +67,11 @@ def rounded(count: float) -> str:
 
 def other_lines(sites: Iterable[Site]) -> str:
     lines = sorted({site.line for site in sites})
-    return f"; also in line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines))}" if lines else ""
+    return (
+        f"; also in line{'s' if len(lines) > 1 else ''} {', '.join(map(str, lines))}"
+        if lines
+        else ""
+    )
 
 
 def diff(before: str, *after: str) -> str:
@@ -207,7 +211,9 @@ def size_of(facts: Facts, site: Site, node: ast.AST) -> int:
     thing = seen(facts, site, node)
     if thing is not None and (thing.size or thing.kind in NUMBERS):
         return 0 if thing.kind in NUMBERS else thing.size
-    made = [v for v in _given(facts, site.file, node) if isinstance(v, (ast.List, ast.Tuple, ast.Set))]
+    made = [
+        v for v in _given(facts, site.file, node) if isinstance(v, (ast.List, ast.Tuple, ast.Set))
+    ]
     return max((len(value.elts) for value in made), default=0)
 
 
@@ -233,7 +239,9 @@ def tables(facts: Facts, file: str) -> set[str]:
 def _maximised(call: ast.Call) -> Iterator[str]:
     """Q of max(Q[s]), np.argmax(Q[s]), Q[s].max(), max(Q[s, a] for a in actions)."""
     function = call.func
-    last = name_of(function).rsplit(".", 1)[-1] if name_of(function) else getattr(function, "attr", "")
+    last = (
+        name_of(function).rsplit(".", 1)[-1] if name_of(function) else getattr(function, "attr", "")
+    )
     if last not in ("max", "argmax", "amax", "amin", "maximum", "index"):
         return
     looked_at = [*call.args, *([function.value] if isinstance(function, ast.Attribute) else [])]
@@ -291,7 +299,11 @@ def _given(facts: Facts, file: str, node: ast.AST) -> list[ast.expr]:
 
 def _makes_module(facts: Facts, file: str, value: ast.AST) -> bool:
     source = facts.source(file)
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "to":
+    if (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Attribute)
+        and value.func.attr == "to"
+    ):
         value = value.func.value
     if not isinstance(value, ast.Call):
         return False
@@ -320,7 +332,9 @@ def has_no_graph(facts: Facts, site: Site, deep: bool = True) -> bool:
     """Under `no_grad` or `inference_mode`: here, by a decorator, or wherever the function is called."""
     source = facts.source(site.file)
     for above in source.parents(site.node):
-        if isinstance(above, ast.With) and any(_turns_off(source, i.context_expr) for i in above.items):
+        if isinstance(above, ast.With) and any(
+            _turns_off(source, i.context_expr) for i in above.items
+        ):
             return True
         if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef)):
             if any(_turns_off(source, decorator) for decorator in above.decorator_list):

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from qlearn.errors import UserError
 from qlearn.profiling import findings as found
 from qlearn.profiling import own, process, rules
-from qlearn.profiling.facts import Facts, build
+from qlearn.profiling.facts import build
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.instead import instead
 from qlearn.profiling.process import NothingMeasured

@@ -42,7 +42,11 @@ def measure(proof: Proof, timeout: float = TIMEOUT_SECONDS) -> Measured | None:
     command = [sys.executable, "-P", str(Path(__file__).resolve())]
     try:
         done = subprocess.run(
-            command, input=json.dumps(asdict(proof)), capture_output=True, text=True, timeout=timeout
+            command,
+            input=json.dumps(asdict(proof)),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
     except subprocess.TimeoutExpired:
         return None

@@ -129,7 +129,9 @@ def parsed(content: dict[str, Any]) -> Raw:
         | {
             "end": End(**content["end"]),
             "frames": [Frame(**row) for row in content["frames"]],
-            "samples": [Sample(**row | {"stack": tuple(row["stack"])}) for row in content["samples"]],
+            "samples": [
+                Sample(**row | {"stack": tuple(row["stack"])}) for row in content["samples"]
+            ],
             "timeline": [
                 (start, {int(stack): seconds for stack, seconds in sums.items()})
                 for start, sums in content["timeline"]

@@ -130,7 +130,9 @@ def _hits(
     cost: dict[tuple, float] = defaultdict(float)
     hits: dict[tuple, int] = defaultdict(int)
     for window in windows:
-        before: dict[Stack, tuple] = {}  # by the function's callers: its line before a call counts on
+        before: dict[
+            Stack, tuple
+        ] = {}  # by the function's callers: its line before a call counts on
         for stack, nanoseconds in window:
             if not stack:
                 continue

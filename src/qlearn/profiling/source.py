@@ -258,7 +258,9 @@ def _innermost(node: ast.AST, span: Span) -> ast.AST:
 
 def _child_around(node: ast.AST, span: Span) -> ast.AST | None:
     for child in ast.iter_child_nodes(node):
-        if not hasattr(child, "lineno"):  # arguments, comprehension, withitem: no place of their own
+        if not hasattr(
+            child, "lineno"
+        ):  # arguments, comprehension, withitem: no place of their own
             found = _child_around(child, span)
             if found is not None:
                 return found

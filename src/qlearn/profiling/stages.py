@@ -15,9 +15,8 @@ from functools import cached_property
 
 from qlearn.profiling import vocabulary as say
 from qlearn.profiling.raw import MAIN, Frame, Raw
-from qlearn.profiling.source import FUNCTIONS, Function, Source, last_name, library, names_in
+from qlearn.profiling.source import FUNCTIONS, Function, Source, last_name, library, names_in, words
 from qlearn.profiling.source import source_of as read_source
-from qlearn.profiling.source import words
 
 DEEP = {"torch", "tensorflow", "keras", "jax", "flax", "mlx"}
 OURS = "qlearn.profiling.child"
@@ -135,7 +134,9 @@ class Reader:
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             target = last_name(statement.targets[0])
             learns = self.deep and self.learns(self.source.function_of(node)) is not None
-            again = any(isinstance(n, ast.Name) and n.id == target for n in ast.walk(statement.value))
+            again = any(
+                isinstance(n, ast.Name) and n.id == target for n in ast.walk(statement.value)
+            )
             if words(target)[-1:] == ["action"] and not learns and not again:
                 return True
         inside = node
@@ -165,7 +166,7 @@ class Reader:
             (method in _STEPS and bool(whose & say.ENVS), "environment"),
             (method == "step" and bool(whose & say.OPTIMISERS), "optimiser"),
             (method in {"zero_grad", "apply_gradients"}, "optimiser"),
-            (method == "backward" or method == "gradient" and "tape" in whose, "backward"),
+            (method == "backward" or (method == "gradient" and "tape" in whose), "backward"),
             (method == "render" and bool(whose & say.ENVS), "plotting"),
             (method == "sample" and whose >= {"action", "space"}, "acting"),
             (method == "sample" and bool(whose & say.MEMORIES), "sampling"),

@@ -49,7 +49,7 @@ def of_function(name: str) -> str | None:
     have, first, plain = set(said), said[0], "_".join(said)
     for matches, stage in (
         (_is_target_update(have), "target_update"),
-        (plain in _ENV_NAMES or first in _DOING and "action" in have, "environment"),
+        (plain in _ENV_NAMES or (first in _DOING and "action" in have), "environment"),
         (first in _WHOLES, None),
         (_is_acting(have, first, plain), "acting"),
         (_is_storing(have, first), "storing"),
@@ -72,7 +72,7 @@ def is_loss(name: str) -> bool:
     said = words(name)
     have = set(said)
     makes = bool(said) and said[0] in {"compute", "calc", "calculate", "get"}
-    return bool(have & {"loss", "td"}) or makes and bool(have & {"target", "targets"})
+    return bool(have & {"loss", "td"}) or (makes and bool(have & {"target", "targets"}))
 
 
 _ENV_NAMES = {
@@ -199,8 +199,11 @@ LIBRARIES: tuple[tuple[str, set[str] | None, str], ...] = (
     ("torch.nn.utils.clip_grad", None, "optimiser"),
     ("torch.nn.utils", None, "forward"),
     ("torch.nn.modules.loss", None, "loss"),
-    ("torch.nn.functional", {"mse_loss", "smooth_l1_loss", "huber_loss", "l1_loss",
-                             "cross_entropy"}, "loss"),
+    (
+        "torch.nn.functional",
+        {"mse_loss", "smooth_l1_loss", "huber_loss", "l1_loss", "cross_entropy"},
+        "loss",
+    ),
     ("torch.nn.functional", None, "forward"),
     ("torch.nn.modules.module", {"load_state_dict", "state_dict"}, "target_update"),
     ("torch.nn.modules.module", {"zero_grad"}, "optimiser"),

@@ -20,8 +20,6 @@ def move(state, action):
     return row * SIDE + column
 
 
-
-
 def learn(steps):
     Q = [[0.0] * 4 for _ in range(SIDE * SIDE)]
     state = 0

@@ -11,6 +11,7 @@ rng = np.random.default_rng(0)
 model = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2))
 optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
+
 def batch(size):
     states = torch.rand(size, 4)
     actions = torch.randint(2, (size,))

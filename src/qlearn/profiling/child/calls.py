@@ -119,9 +119,7 @@ def rows(entries: list[Any], scale: float) -> list[dict]:
     for number, entry in enumerate(entries):
         for called in entry.calls or ():
             if key(called.code) in numbers:
-                callers[numbers[key(called.code)]].append(
-                    [number, round(called.callcount * scale)]
-                )
+                callers[numbers[key(called.code)]].append([number, round(called.callcount * scale)])
     found = []
     for entry, by in zip(entries, callers, strict=True):
         file, first_line, function = label(entry.code)

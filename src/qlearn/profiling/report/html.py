@@ -190,9 +190,8 @@ def _listing(listed: listing.Listing, report: Mapping[str, Any]) -> str:
     )
     where = escape(words.place(listed.file, listed.rows[0].number, report))
     name = escape(listed.function)
-    return (
-        f"<h3><code>{name}</code> <small>{where}</small></h3>"
-        + markup.code(rows, name, "code heated")
+    return f"<h3><code>{name}</code> <small>{where}</small></h3>" + markup.code(
+        rows, name, "code heated"
     )
 
 

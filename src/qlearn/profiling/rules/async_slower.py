@@ -31,7 +31,9 @@ def find(facts: Facts) -> Iterator[Finding]:
         steps = [
             s
             for s in facts.calls_to("*.step")
-            if s.loops and s.node.args and (not names or patterns.name_of(s.node.func.value) in names)
+            if s.loops
+            and s.node.args
+            and (not names or patterns.name_of(s.node.func.value) in names)
         ]
         if not steps:
             continue

@@ -67,7 +67,9 @@ def _knows_the_end(facts: Facts, site, scope: ast.AST, target: ast.stmt) -> bool
     """A word for the end stands in the target, in an if around it, or in what its names are made of."""
     source = facts.source(site.file)
     looked_at: list[ast.AST] = [target]
-    looked_at += [above.test for above in source.parents(target) if isinstance(above, (ast.If, ast.IfExp))]
+    looked_at += [
+        above.test for above in source.parents(target) if isinstance(above, (ast.If, ast.IfExp))
+    ]
     names = set(patterns.names_below(target))
     for node in ast.walk(scope):
         if isinstance(node, (ast.Assign, ast.AugAssign)):
@@ -89,5 +91,7 @@ def _fix(facts: Facts, file: str, target: ast.stmt, scope: ast.AST) -> str:
         done = given[0] if given else None
     for discount in ("gamma *", "discount *", "0.99 *", "0.9 *", "0.95 *"):
         if discount in text:
-            return patterns.diff(text, text.replace(discount, f"{discount} (1 - {done or 'done'}) *", 1))
+            return patterns.diff(
+                text, text.replace(discount, f"{discount} (1 - {done or 'done'}) *", 1)
+            )
     return patterns.diff(text, f"{text} * (1 - {done or 'done'})")

@@ -25,8 +25,12 @@ def find(facts: Facts) -> Iterator[Finding]:
         if thing is None or thing.kind != "deque":
             continue
         function = patterns.function_of(facts, site.file, site.node)
-        apart = [s for s in facts.calls_to("zip") if s.function == site.function and _starred(s.node)]
-        seconds = sum({s.node: s.seconds for s in patterns.outermost(facts, [site, *apart])}.values())
+        apart = [
+            s for s in facts.calls_to("zip") if s.function == site.function and _starred(s.node)
+        ]
+        seconds = sum(
+            {s.node: s.seconds for s in patterns.outermost(facts, [site, *apart])}.values()
+        )
         count = site.node.args[1] if len(site.node.args) > 1 else None
         yield patterns.finding(
             facts,

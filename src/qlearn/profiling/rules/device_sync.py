@@ -49,7 +49,9 @@ def find(facts: Facts) -> Iterator[Finding]:
 def _on_device(facts: Facts, site) -> bool:
     """Something on the GPU is read: itself, or what it is computed from."""
     things = [patterns.seen(facts, site, node) for node in ast.walk(site.node)]
-    devices = [str(t.detail.get("device")) for t in things if t is not None and t.detail.get("device")]
+    devices = [
+        str(t.detail.get("device")) for t in things if t is not None and t.detail.get("device")
+    ]
     return any(device.startswith("cuda") for device in devices)
 
 

@@ -73,7 +73,9 @@ def _fix(facts: Facts, site, name: str) -> str:
 
 def _state(source, key: ast.Tuple) -> str:
     parts = [source.text(part) for part in key.elts[:-1]]
-    return f"{parts[0]} * columns + {parts[1]}" if len(parts) == 2 else parts[0] if parts else "state"
+    return (
+        f"{parts[0]} * columns + {parts[1]}" if len(parts) == 2 else parts[0] if parts else "state"
+    )
 
 
 def proof(finding: Finding) -> Proof:

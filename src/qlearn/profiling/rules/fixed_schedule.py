@@ -10,7 +10,6 @@ from qlearn.profiling import patterns
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 
-
 RULE = "fixed-schedule"
 WHY = (
     "Exploring is worth much in the beginning and costs reward in the end: an epsilon that never "
@@ -50,7 +49,11 @@ def _epsilons(compare: ast.Compare) -> Iterator[str]:
 def _is_parameter(facts: Facts, site, name: str) -> bool:
     """Given by the caller, who may change it."""
     scope = patterns.scope_of(facts, site.file, site.node)
-    given = [] if isinstance(scope, ast.Module) else [a.arg for a in ast.walk(scope) if isinstance(a, ast.arg)]
+    given = (
+        []
+        if isinstance(scope, ast.Module)
+        else [a.arg for a in ast.walk(scope) if isinstance(a, ast.arg)]
+    )
     return name in given
 
 
@@ -62,11 +65,17 @@ def _changes(facts: Facts, file: str, last: str) -> list[ast.stmt]:
         if not isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
             continue
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        flat = [t for target in targets for t in (target.elts if isinstance(target, ast.Tuple) else [target])]
+        flat = [
+            t
+            for target in targets
+            for t in (target.elts if isinstance(target, ast.Tuple) else [target])
+        ]
         if not any(patterns.name_of(t).rsplit(".", 1)[-1] == last for t in flat):
             continue
         function = source.function_of(node)
-        if source.loops(node) or (function is not None and function.name != "__init__" and _by_self(node)):
+        if source.loops(node) or (
+            function is not None and function.name != "__init__" and _by_self(node)
+        ):
             found.append(node)
     return found
 
@@ -74,7 +83,9 @@ def _changes(facts: Facts, file: str, last: str) -> list[ast.stmt]:
 def _by_self(node: ast.stmt) -> bool:
     """Made of what it was, or of what changes: no first value."""
     value = getattr(node, "value", None)
-    return isinstance(node, ast.AugAssign) or (value is not None and any(patterns.names_below(value)))
+    return isinstance(node, ast.AugAssign) or (
+        value is not None and any(patterns.names_below(value))
+    )
 
 
 def _never_changes(facts: Facts, site, name: str, last: str) -> tuple | None:

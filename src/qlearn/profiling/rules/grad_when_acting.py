@@ -22,7 +22,11 @@ CHOOSING = ("argmax", "max", "item", "numpy", "tolist", "sort", "topk", "cpu", "
 def find(facts: Facts) -> Iterator[Finding]:
     for site in patterns.module_calls(facts):
         scope = patterns.scope_of(facts, site.file, site.node)
-        if patterns.has_no_graph(facts, site) or not site.loops or not _only_looked_at(facts, site, scope):
+        if (
+            patterns.has_no_graph(facts, site)
+            or not site.loops
+            or not _only_looked_at(facts, site, scope)
+        ):
             continue
         yield patterns.finding(
             facts,

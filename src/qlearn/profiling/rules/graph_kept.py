@@ -46,7 +46,11 @@ def _replaced(text: str, kept: str) -> str:
 def _kept(facts: Facts) -> Iterator[tuple]:
     """`total += loss`, `total = total + loss`, `losses.append(loss)` in a loop."""
     for site in facts.sites(ast.AugAssign):
-        if site.loops and isinstance(site.node.op, ast.Add) and _has_graph(facts, site, site.node.value):
+        if (
+            site.loops
+            and isinstance(site.node.op, ast.Add)
+            and _has_graph(facts, site, site.node.value)
+        ):
             yield site, patterns.name_of(site.node.value)
     for site in facts.calls_to("*.append"):
         if site.loops and site.node.args and _has_graph(facts, site, site.node.args[0]):
@@ -68,7 +72,5 @@ def _growth_mb(facts: Facts) -> float:
 
 def proof(finding: Finding) -> Proof:
     setup = patterns.network_setup(finding.sizes) + "total = 0"
-    step = (
-        "loss = model(states).square().mean()\nmodel.zero_grad()\nloss.backward()\n"
-    )
+    step = "loss = model(states).square().mean()\nmodel.zero_grad()\nloss.backward()\n"
     return Proof(setup, f"{step}total += loss", f"{step}total += loss.item()")

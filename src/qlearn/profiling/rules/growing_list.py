@@ -55,8 +55,12 @@ def _grows(facts: Facts, site, name: str) -> bool:
     if thing is None or thing.kind != "list" or thing.size < LEAST_ENTRIES:
         return False
     source = facts.source(site.file)
-    appended = [c for c in _methods(facts, site.file, name, ("append", "extend")) if source.loops(c)]
-    appended += [c for c in _methods(facts, site.file, name, ("append", "extend")) if name[:5] == "self."]
+    appended = [
+        c for c in _methods(facts, site.file, name, ("append", "extend")) if source.loops(c)
+    ]
+    appended += [
+        c for c in _methods(facts, site.file, name, ("append", "extend")) if name[:5] == "self."
+    ]
     return bool(appended) and not _methods(facts, site.file, name, ("clear", "pop", "remove"))
 
 

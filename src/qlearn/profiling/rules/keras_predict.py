@@ -38,7 +38,9 @@ def find(facts: Facts) -> Iterator[Finding]:
             + patterns.other_lines(s for s in sites if s.line != worst.line),
             _fix(facts, worst),
             seconds=seconds,
-            sizes={"shape": list(patterns.shape_of(patterns.seen(facts, worst, worst.node.args[0])))},
+            sizes={
+                "shape": list(patterns.shape_of(patterns.seen(facts, worst, worst.node.args[0])))
+            },
         )
 
 

@@ -9,7 +9,6 @@ from qlearn.profiling import patterns
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 
-
 RULE = "learn-every-step"
 WHY = (
     "Each step of the environment pays for a whole forward, backward and optimiser step. Learning "

@@ -76,7 +76,9 @@ def _fix(facts: Facts, site, name: str) -> str:
         test = site.node.body[0].test
         sides = [test.left, *test.comparators]
         target = patterns.name_of(site.node.target)
-        other = next(facts.source(site.file).text(s) for s in sides if patterns.name_of(s) != target)
+        other = next(
+            facts.source(site.file).text(s) for s in sides if patterns.name_of(s) != target
+        )
         text = f"for {target} in {name}:\n    if {facts.source(site.file).text(test)}:"
         return patterns.diff(f"{name} = [...]\n{text}", f"{name} = {{...}}\nif {other} in {name}:")
     return patterns.diff(f"{name} = [...]\n{text}", f"{name} = set([...])\n{text}")

@@ -22,7 +22,11 @@ LEAST_BATCH = 8
 def find(facts: Facts) -> Iterator[Finding]:
     for site in facts.sites(ast.For):
         calls = [c for c in patterns.module_calls(facts) if c.file == site.file and _in(site, c)]
-        if not _over_a_batch(facts, site) or _acts(site) or not (calls or _fills_tensor(facts, site)):
+        if (
+            not _over_a_batch(facts, site)
+            or _acts(site)
+            or not (calls or _fills_tensor(facts, site))
+        ):
             continue
         count = patterns.length_of(facts, site, site.node.iter)
         evidence = f"the loop over {count if count > 1 else 'the'} samples takes "
@@ -50,7 +54,11 @@ def _over_a_batch(facts: Facts, site) -> bool:
     names = set(patterns.names_below(iterated))
     if any("batch" in name.lower() for name in names):
         return True
-    if isinstance(iterated, ast.Call) and patterns.name_of(iterated.func) in ("range", "enumerate", "zip"):
+    if isinstance(iterated, ast.Call) and patterns.name_of(iterated.func) in (
+        "range",
+        "enumerate",
+        "zip",
+    ):
         held = [n for n in ast.walk(iterated) if patterns.size_of(facts, site, n) >= LEAST_BATCH]
         return bool(held) and (patterns.name_of(iterated.func) != "range" or "len" in names)
     return isinstance(target, ast.Tuple) and len(target.elts) >= 4
@@ -59,7 +67,8 @@ def _over_a_batch(facts: Facts, site) -> bool:
 def _acts(site) -> bool:
     """Plays rather than learns: steps an environment, or chooses actions."""
     return any(
-        getattr(call.func, "attr", "") == "step" and call.args for call in patterns.calls_below(site.node)
+        getattr(call.func, "attr", "") == "step" and call.args
+        for call in patterns.calls_below(site.node)
     )
 
 

@@ -9,7 +9,6 @@ from qlearn.profiling import patterns
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 
-
 RULE = "lost-updates"
 WHY = (
     "Where a batch holds the same state and action twice, indexing reads the old value for both and "
@@ -21,10 +20,16 @@ WHY = (
 def find(facts: Facts) -> Iterator[Finding]:
     for site in facts.sites(ast.Assign, ast.AugAssign):
         target = site.node.targets[0] if isinstance(site.node, ast.Assign) else site.node.target
-        if not isinstance(target, ast.Subscript) or not site.loops and not _called_often(facts, site):
+        if not isinstance(target, ast.Subscript) or (
+            not site.loops and not _called_often(facts, site)
+        ):
             continue
         table = patterns.name_of(target.value)
-        if not table or not _updates_itself(site.node, table) or not _by_arrays(facts, site, target):
+        if (
+            not table
+            or not _updates_itself(site.node, table)
+            or not _by_arrays(facts, site, target)
+        ):
             continue
         seconds = patterns.around(facts, site)
         size = max(patterns.size_of(facts, site, part) for part in _parts(target))
@@ -37,7 +42,10 @@ def find(facts: Facts) -> Iterator[Finding]:
             f"{site.function} takes " + patterns.amount(facts, seconds, None),
             _fix(facts, site, target, table),
             seconds=seconds,
-            sizes={"batch": size, "shape": patterns.shape_of(patterns.seen(facts, site, target.value))},
+            sizes={
+                "batch": size,
+                "shape": patterns.shape_of(patterns.seen(facts, site, target.value)),
+            },
             faster=False,
         )
 
@@ -61,7 +69,9 @@ def _by_arrays(facts: Facts, site, target: ast.Subscript) -> bool:
     things = [patterns.seen(facts, site, _indexed(part)) for part in parts]
     if not all(patterns.is_array(thing) for thing in things) or _counts_up(facts, site.file, parts):
         return False
-    return not any("bool" in str(thing.detail.get("dtype")) for thing in things if thing is not None)
+    return not any(
+        "bool" in str(thing.detail.get("dtype")) for thing in things if thing is not None
+    )
 
 
 def _indexed(part: ast.expr) -> ast.expr:
@@ -74,7 +84,9 @@ def _counts_up(facts: Facts, file: str, parts: list[ast.expr]) -> bool:
     source = facts.source(file)
     for part in parts:
         for value in source.assigned(patterns.name_of(part) or "?"):
-            if isinstance(value, ast.Call) and source.resolve(value).endswith((".arange", ".unique")):
+            if isinstance(value, ast.Call) and source.resolve(value).endswith(
+                (".arange", ".unique")
+            ):
                 return True
     return False
 

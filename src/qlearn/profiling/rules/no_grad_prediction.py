@@ -22,7 +22,9 @@ def find(facts: Facts) -> Iterator[Finding]:
     for site in patterns.module_calls(facts):
         scopes.setdefault(patterns.scope_of(facts, site.file, site.node), []).append(site)
     for scope, sites in scopes.items():
-        if not _makes_loss(facts, sites[0].file, scope) or not all(patterns.has_no_graph(facts, s) for s in sites):
+        if not _makes_loss(facts, sites[0].file, scope) or not all(
+            patterns.has_no_graph(facts, s) for s in sites
+        ):
             continue
         worst = sites[0]
         seconds = patterns.around(facts, worst)

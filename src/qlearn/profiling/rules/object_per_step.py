@@ -76,7 +76,9 @@ def _fix(facts: Facts, site) -> str:
     statement = source.statement(site.node)
     target = source.text(statement.targets[0]) if isinstance(statement, ast.Assign) else "state"
     given = ", ".join(source.text(part) for part in [*site.node.args, *site.node.keywords])
-    return patterns.diff(source.text(statement), f"{target}.move_to({given})  # sets its attributes")
+    return patterns.diff(
+        source.text(statement), f"{target}.move_to({given})  # sets its attributes"
+    )
 
 
 def proof(finding: Finding) -> Proof:

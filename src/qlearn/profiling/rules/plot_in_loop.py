@@ -9,7 +9,6 @@ from qlearn.profiling import patterns
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 
-
 RULE = "plot-in-loop"
 WHY = (
     "Drawing a figure or a frame takes milliseconds, as long as thousands of steps. Draw once in the "
@@ -26,7 +25,11 @@ LEAST_CALLS = 3
 def find(facts: Facts) -> Iterator[Finding]:
     groups: dict[str, list] = {}
     for site in facts.calls_to(*DRAWS):
-        if _last(facts, site) not in NOT_DRAWING and site.loops and (site.calls or 9) >= LEAST_CALLS:
+        if (
+            _last(facts, site) not in NOT_DRAWING
+            and site.loops
+            and (site.calls or 9) >= LEAST_CALLS
+        ):
             groups.setdefault(site.file, []).append(site)
     for sites in groups.values():
         yield _finding(facts, sites)

@@ -96,7 +96,9 @@ def _apart(facts: Facts, first, second) -> bool:
         return False
     for above in above_first:
         if isinstance(above, ast.If) and above in above_second:
-            return _branch(above, above_first, first.node) == _branch(above, above_second, second.node)
+            return _branch(above, above_first, first.node) == _branch(
+                above, above_second, second.node
+            )
     return True
 
 

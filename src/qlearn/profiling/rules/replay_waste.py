@@ -65,12 +65,17 @@ def _inside_another(facts: Facts, site) -> bool:
     above = facts.source(site.file).parent(site.node)
     while isinstance(above, ast.Attribute):
         above = facts.source(site.file).parent(above)
-    return isinstance(above, ast.Call) and any(s.node is above for s in facts.calls_to(*CONVERSIONS))
+    return isinstance(above, ast.Call) and any(
+        s.node is above for s in facts.calls_to(*CONVERSIONS)
+    )
 
 
 def _fix(facts: Facts, site, name: str) -> str:
     source = facts.source(site.file)
-    made = next((source.text(v) for v in source.assigned(name) if isinstance(v, ast.Call)), "np.zeros(shape)")
+    made = next(
+        (source.text(v) for v in source.assigned(name) if isinstance(v, ast.Call)),
+        "np.zeros(shape)",
+    )
     text = site.text
     return patterns.diff(
         f"{name} = {made}\n{text}",

@@ -76,7 +76,9 @@ def _is_scalar(facts: Facts, site, called: str) -> bool:
         return False
     arrays = any(_is_big(facts, site, part) for part in call.args)
     if called in DRAWS:
-        return len(call.args) <= DRAWS[called][0] and (called == "numpy.random.choice" or not arrays)
+        return len(call.args) <= DRAWS[called][0] and (
+            called == "numpy.random.choice" or not arrays
+        )
     if called in LOOKS:
         return len(call.args) in (1, 2) and _is_small(facts, site, call.args[0])
     return bool(call.args) and not arrays
@@ -130,7 +132,7 @@ def _fix(facts: Facts, site, called: str) -> str:
 
 def proof(finding: Finding) -> Proof:
     called = finding.sizes["called"]
-    before, after = (DRAWS[called][1:] if called in DRAWS else (LOOKS | ROUNDS)[called])
+    before, after = DRAWS[called][1:] if called in DRAWS else (LOOKS | ROUNDS)[called]
     return Proof(
         f"import random\nimport numpy as np\nx = list(range({finding.sizes['entries']}))\n"
         "row = np.array(x, dtype=float)",

@@ -9,7 +9,6 @@ from qlearn.profiling import patterns
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 
-
 RULE = "sleep-in-loop"
 WHY = (
     "The program waits here, and nothing is computed meanwhile. Waiting is for people who watch: take "

@@ -80,4 +80,6 @@ def proof(finding: Finding) -> Proof:
     else:
         setup = f"Q = {{(i, 0, i % 4): 0.0 for i in range({entries})}}\nat = (1, 0, 1)"
     copying = "copy.deepcopy(Q)" if finding.sizes["deep"] else "Q.copy()"
-    return Proof(f"import copy\n{setup}\nvalue = Q[at]", f"Q[at] = value\nold = {copying}", "Q[at] = value")
+    return Proof(
+        f"import copy\n{setup}\nvalue = Q[at]", f"Q[at] = value\nold = {copying}", "Q[at] = value"
+    )

@@ -15,7 +15,13 @@ WHY = (
     "torch.tensor walks through the list and every array in it, number by number, as Python objects. "
     "An array that is whole already, or stacked by NumPy, is taken over as one block of memory."
 )
-MAKERS = ("torch.tensor", "torch.FloatTensor", "torch.LongTensor", "torch.Tensor", "torch.as_tensor")
+MAKERS = (
+    "torch.tensor",
+    "torch.FloatTensor",
+    "torch.LongTensor",
+    "torch.Tensor",
+    "torch.as_tensor",
+)
 LISTS = ("list", "tuple")
 ROWS = ("ndarray", "list", "tuple", "Tensor")
 

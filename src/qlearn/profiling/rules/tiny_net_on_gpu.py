@@ -19,11 +19,15 @@ MOST_ROWS = 1024
 
 
 def find(facts: Facts) -> Iterator[Finding]:
-    sites = [s for s in patterns.module_calls(facts) if _tiny_on_gpu(facts, s)] if facts.cuda else []
+    sites = (
+        [s for s in patterns.module_calls(facts) if _tiny_on_gpu(facts, s)] if facts.cuda else []
+    )
     if not sites:
         return
     worst = sites[0]
-    seconds = sum(facts.stages.get(s, 0.0) for s in ("forward", "backward", "optimiser", "converting"))
+    seconds = sum(
+        facts.stages.get(s, 0.0) for s in ("forward", "backward", "optimiser", "converting")
+    )
     seconds = max(seconds, patterns.total(sites)[0])
     count = patterns.parameters(patterns.seen(facts, worst, worst.node.func))
     yield patterns.finding(
