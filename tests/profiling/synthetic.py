@@ -68,7 +68,7 @@ def find(source: Source, text: str) -> ast.AST:
     """The first node in the file whose text that is."""
     found = [n for n in ast.walk(source.tree) if hasattr(n, "lineno") and source.text(n) == text]
     assert found, f"{text!r} is nowhere in {source.file}"
-    return found[0]
+    return found[0].value if isinstance(found[0], ast.Expr) else found[0]
 
 
 def _frame(script: Path, entry) -> dict:

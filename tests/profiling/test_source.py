@@ -36,7 +36,7 @@ SCRIPT = textwrap.dedent(
             return choose([a for a in range(4) if value])
 
         def replay(self):
-            while True:
+            while memory:
                 for s, a in draw(memory, 2):
                     loss = F.mse_loss(s, a)
                 else:

@@ -253,17 +253,27 @@ def _maximised(call: ast.Call) -> Iterator[str]:
 
 def dict_tables(facts: Facts, file: str) -> Iterator[Site]:
     """Places that reach into a dict which is keyed by tuples and written to while running."""
-    written = {
-        name_of(node.value)
-        for node in ast.walk(facts.tree(file))
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
-    }
+    written = _written(facts.tree(file))
     for site in facts.sites(ast.Subscript):
         if site.file != file or name_of(site.node.value) not in written:
             continue
         thing = seen(facts, site, site.node.value)
         if thing is not None and "dict" in thing.kind.lower() and _keyed_by_tuples(thing, site):
             yield site
+
+
+def _written(tree: ast.AST) -> set[str]:
+    """Names whose entries are set, and those that are given what such a name holds."""
+    found, given = set(), []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            found.add(name_of(node.value))
+        elif isinstance(node, ast.Assign):
+            given.append((set(names_below(node.value)), [name_of(t) for t in node.targets]))
+    for names, targets in given:
+        if names & found:
+            found.update(targets)
+    return found - {""}
 
 
 def _keyed_by_tuples(thing: Seen, site: Site) -> bool:

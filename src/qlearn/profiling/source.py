@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import os
 import re
 import sysconfig
 from collections.abc import Iterator
@@ -167,13 +168,18 @@ class Source:
         return found
 
 
-@lru_cache(maxsize=512)
 def source_of(file: str) -> Source | None:
-    """The file's source; None where it cannot be read or is no Python."""
+    """The file's source as it is now; None where it cannot be read or is no Python."""
     try:
-        return Source(file)
+        known = os.stat(file)
+        return _parsed(file, known.st_mtime_ns, known.st_size)
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
+
+
+@lru_cache(maxsize=512)
+def _parsed(file: str, modified: int, size: int) -> Source:
+    return Source(file)
 
 
 def words(name: str) -> list[str]:
