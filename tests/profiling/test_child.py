@@ -216,7 +216,7 @@ def test_a_script_that_handles_ctrl_c_does(tmp_path):
 
 @pytest.mark.parametrize(
     "rest",
-    ["spin(60)", "time.sleep(60)", "import threading\nthreading.Lock().acquire(timeout=60)",
+    ["spin(60)", "time.sleep(60)", "import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire(timeout=60)",
      "while True:\n    try:\n        spin(60)\n    except Exception:\n        pass"],
     ids=["computes", "sleeps", "waits", "ignores errors"],
 )  # fmt: skip

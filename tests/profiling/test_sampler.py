@@ -264,10 +264,10 @@ class Agent:
         self.moves = [Move((0.0, 1), 2)]
 
     def act(self, state):
+        odd = Angry()
         best = max(self.Q.values())
         self.memory.append((state, 1, 0.5, state, False))
         self.epsilon *= 0.9999
-        odd = Angry()
         return best
 
 agent = Agent()

@@ -16,7 +16,7 @@ from .calls import Calls
 from .lines import Lines
 from .looker import Looker
 from .memory import Allocations, Memory
-from .places import Places
+from .places import Places, is_ours
 from .samples import MAIN, Samples
 from .steps import Steps, line
 from .ticks import Ticks
@@ -127,6 +127,8 @@ class Measure:
             self._steps.tick(frame, now)
             return
         self._last += self._steps.claim()
+        if frame is None or is_ours(frame.f_code):
+            return  # between two steps of the script, where no sample is ever taken
         stack = self._places.stack(frame)
         if stack:
             self._samples.add(MAIN, stack, max(now - self._last, 0.0), now)

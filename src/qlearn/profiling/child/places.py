@@ -11,6 +11,7 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(HERE))) + os.sep
 STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 RESUME = opmap.get("RESUME")
+BACK = {code for name, code in opmap.items() if "JUMP_BACKWARD" in name}
 DEEPEST = 200
 OURS = -1
 
@@ -24,6 +25,10 @@ def is_users(file: str) -> bool:
         or "site-packages" in file
         or "dist-packages" in file
     )
+
+
+def is_ours(code: CodeType) -> bool:
+    return code.co_filename.startswith(HERE)
 
 
 class Places:
@@ -70,13 +75,16 @@ class Places:
 
     def _new(self, code: CodeType, offset: int) -> int:
         self.codes[id(code)] = code
-        if code.co_filename.startswith(HERE):
+        if is_ours(code):
             return OURS
         row = (full(code.co_filename), code.co_qualname, code.co_firstlineno)
         row += self._position(code, offset)
-        place = self._numbers.get(row)
+        # The end of a loop is named after the last expression in it, and is a place of its own:
+        # samples are taken there, and not where that expression is.
+        known = (*row, goes_back(code, offset))
+        place = self._numbers.get(known)
         if place is None:
-            place = self._numbers[row] = len(self.rows)
+            place = self._numbers[known] = len(self.rows)
             self.rows.append(row)
         if enters(code, offset):
             self.entries.add(place)
@@ -95,6 +103,11 @@ class Places:
 
 def full(file: str) -> str:
     return file if file.startswith("<") else os.path.abspath(file)
+
+
+def goes_back(code: CodeType, offset: int) -> bool:
+    text = code.co_code
+    return 0 <= offset < len(text) and text[offset] in BACK
 
 
 def enters(code: CodeType, offset: int) -> bool:

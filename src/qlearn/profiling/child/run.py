@@ -60,6 +60,8 @@ def main_module(path: str) -> ModuleType:
     module.__file__ = path
     module.__loader__ = SourceFileLoader("__main__", path)
     module.__dict__.update(__builtins__=sys.modules["builtins"], __cached__=None)
+    if "__annotations__" in vars(sys.modules["__main__"]):  # newer Pythons make it when needed
+        module.__annotations__ = {}
     sys.modules["__main__"] = module
     return module
 

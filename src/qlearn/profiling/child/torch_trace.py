@@ -11,6 +11,7 @@ from .places import Places
 
 LENGTH = 2.0  # a trace of more is too large for the tools that show it
 MOST_OPERATORS = 60
+SILENT = "6"  # KINETO_LOG_LEVEL above all that it says: when it began, and when it ended
 
 
 class TorchTrace:
@@ -24,6 +25,8 @@ class TorchTrace:
         self._begun = 0.0
         self.operators: list[dict] | None = None
         self.artifacts: dict[str, str] = {}
+        if wanted:
+            os.environ.setdefault("KINETO_LOG_LEVEL", SILENT)  # read when torch is loaded
 
     def tick(self, frame: FrameType | None, now: float) -> None:
         if not self._wanted:
