@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from child_run import command, plainly, run, write
@@ -331,7 +332,7 @@ def test_a_torch_trace(tmp_path):
     raw = done.raw
     names = {row["name"] for row in raw.operators or ()}
     assert {"aten::addmm", "aten::sum"} <= names
-    trace = json.loads(open(raw.artifacts["torch_trace"]).read())
+    trace = json.loads(Path(raw.artifacts["torch_trace"]).read_text())
     assert any(event.get("name") == "aten::addmm" for event in trace["traceEvents"])
     assert raw.modules["torch"].startswith("2")
     assert raw.torch_threads

@@ -391,7 +391,7 @@ def test_sharpening_keeps_the_sum_and_the_timeline():
     window = [(C, 10), (A, 10), (B, 310), (C, 110)]
     new, moved = sharpened(rows, timeline, [window])
     sums = defaultdict(float)
-    for thread, stack, seconds, count in new:
+    for thread, stack, seconds, _ in new:
         sums[thread, stack] += seconds
     assert sums["main", B] == pytest.approx(4.1 * 300 / 410, abs=0.05)
     assert sums["main", D] == 1.0

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 Result = TypeVar("Result")
 
 RESAMPLES = 2000
+OUTSIDE = 0.025  # on each side of an interval
+
+
+def turns(names: Sequence[str], repeats: int = 5, warmup: int = 1) -> Iterator[tuple[int, str]]:
+    """Who runs when: A B C, C B A, A B C, ...; warm-ups have turns below 0."""
+    for turn in range(-warmup, repeats):
+        backwards = (turn + warmup) % 2
+        for name in reversed(names) if backwards else names:
+            yield turn, name
 
 
 def alternate(
     contenders: Mapping[str, Callable[[], Result]], repeats: int = 5, warmup: int = 1
 ) -> dict[str, list[Result]]:
-    """Runs A B C, C B A, A B C, ...; what each contender returned, warm-ups left out."""
+    """What each contender returned, turn by turn, warm-ups left out."""
     results: dict[str, list[Result]] = {name: [] for name in contenders}
-    for turn in range(warmup + repeats):
-        order = list(contenders) if turn % 2 == 0 else list(contenders)[::-1]
-        for name in order:
-            result = contenders[name]()
-            if turn >= warmup:
-                results[name].append(result)
+    for turn, name in turns(list(contenders), repeats, warmup):
+        result = contenders[name]()
+        if turn >= 0:
+            results[name].append(result)
     return results
 
 
@@ -31,21 +38,30 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> dict[str, float]:
-    """The median of values over the median of base, with a 95 % bootstrap interval.
+    """The median of values over the median of base, with a 95 % bootstrap interval."""
+    return _interval(values, base, lambda mine, other: mine / other)
 
-    Turn by turn pairs are resampled, because a turn's runs share the machine's mood.
-    """
+
+def difference(values: Sequence[float], base: Sequence[float]) -> dict[str, float]:
+    """The median of values less the median of base, with a 95 % bootstrap interval."""
+    return _interval(values, base, lambda mine, other: mine - other)
+
+
+def _interval(
+    values: Sequence[float], base: Sequence[float], compared: Callable[[float, float], float]
+) -> dict[str, float]:
+    """Turn by turn pairs are resampled, because a turn's runs share the machine's mood."""
     chance = random.Random(0)
     pairs = list(zip(values, base, strict=True))
-    ratios = []
+    found = []
     for _ in range(RESAMPLES):
         drawn = [pairs[chance.randrange(len(pairs))] for _ in pairs]
-        ratios.append(
-            statistics.median(v for v, _ in drawn) / statistics.median(b for _, b in drawn)
-        )
-    ratios.sort()
+        mine, other = zip(*drawn, strict=True)
+        found.append(compared(statistics.median(mine), statistics.median(other)))
+    found.sort()
+    outside = int(OUTSIDE * RESAMPLES)
     return {
-        "median": statistics.median(values) / statistics.median(base),
-        "low": ratios[int(0.025 * RESAMPLES)],
-        "high": ratios[int(0.975 * RESAMPLES) - 1],
+        "median": compared(statistics.median(values), statistics.median(base)),
+        "low": found[outside],
+        "high": found[-1 - outside],
     }

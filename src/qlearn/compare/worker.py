@@ -1,7 +1,7 @@
-"""One contender in a process of its own, so that its memory is its own; asked line by line.
+"""One training in a process of its own, so that its memory is its own.
 
-Reads JSON objects from standard input ({"seed": 3}), answers each with one line: what a whole
-training took and what it learned. Compiling and importing happen before the first answer.
+Reads a JSON object from standard input (a job and its seed) and answers with another: what the
+training took and what it learned. Without a seed, everything is built and nothing trained.
 """
 
 from __future__ import annotations
@@ -21,76 +21,78 @@ MOST_JUDGED_STATES = 50_000
 EVALUATION_SEED = 1_000_000_007
 
 
-class Contender:
-    """An environment, an algorithm, an engine; trained anew for every seed."""
+class Clock:
+    """Seconds and processor seconds since it was made."""
 
-    def __init__(self, job: dict[str, Any]) -> None:
-        self.environment = find(job["env"], job["env_options"])
-        choice = choose(self.environment, job["algo"], job["engine"], job["settings"])
-        self.algo, self.engine, self.config = choice.algo, choice.engine, choice.config
-        self._optimum: Any = None
-        self._peak: float | None = None
+    def __init__(self) -> None:
+        self._begun = time.perf_counter(), time.process_time()
 
-    def train(self, seed: int) -> dict[str, Any]:
-        learner = registry.make_learner(self.algo, self.engine, self.environment, self.config, seed)
-        begun = time.perf_counter()
-        while not learner.finished:
-            learner.advance(self.config.steps)
-        seconds = time.perf_counter() - begun
-        if self._peak is None:  # judging, below, may need more than training does
-            self._peak = peak_memory_mb()
-        evaluation = learner.evaluate(100, EVALUATION_SEED, 10_000)
+    def read(self) -> dict[str, float]:
+        seconds, cpu_seconds = self._begun
         return {
-            "seconds": seconds,
-            "env_steps": learner.env_steps,
-            "updates": learner.updates,
-            "episodes": learner.episodes,
-            "compile_seconds": learner.compile_seconds,
-            "peak_memory_mb": self._peak,
-            "engine": learner.engine,
-            "metric": evaluation.mean,
-            **self._verdict(learner),
-        }
-
-    def _verdict(self, learner: Any) -> dict[str, Any]:
-        """How far from the exact optimum, where there is one to compare with."""
-        from qlearn.algorithms.table import exact
-        from qlearn.envs.model import model_of
-
-        unknown = {"policy_optimal": None, "max_error_to_optimum": None}
-        if self.algo != "table" or not self.environment.compiled:
-            return unknown
-        model = model_of(self.environment)
-        if model is None or model.states > MOST_JUDGED_STATES:
-            return unknown
-        discount = learner.plan.discount
-        if self._optimum is None:
-            self._optimum = exact.solve(model, discount)
-        verdict = exact.judge(model, discount, learner.values(), self._optimum)
-        return {
-            "policy_optimal": verdict.policy_optimal,
-            "max_error_to_optimum": verdict.max_error_to_optimum,
+            "seconds": time.perf_counter() - seconds,
+            "cpu_seconds": time.process_time() - cpu_seconds,
         }
 
 
-def answer(text: Any, out: Any) -> None:
-    out.write(json.dumps(text) + "\n")
-    out.flush()
+def work(job: dict[str, Any]) -> dict[str, Any]:
+    environment = find(job["env"], job["env_options"])
+    choice = choose(environment, job["algo"], job["engine"], job["settings"])
+    seed = 0 if job["seed"] is None else job["seed"]
+    learner = registry.make_learner(choice.algo, choice.engine, environment, choice.config, seed)
+    if job["seed"] is None:
+        return {"engine": learner.engine}
+    clock = Clock()
+    while not learner.finished:
+        learner.advance(choice.config.steps)
+    training, peak = clock.read(), peak_memory_mb()
+    clock = Clock()
+    evaluation = learner.evaluate(100, EVALUATION_SEED, 10_000)
+    verdict = _verdict(choice.algo, environment, learner)
+    return {
+        "training": training,
+        "judging": clock.read(),
+        "env_steps": learner.env_steps,
+        "updates": learner.updates,
+        "compile_seconds": learner.compile_seconds,
+        "peak_memory_mb": peak,
+        "engine": learner.engine,
+        "metric": evaluation.mean,
+        **verdict,
+    }
+
+
+def _verdict(algo: str, environment: Any, learner: Any) -> dict[str, Any]:
+    """How far from the exact optimum, where there is one to compare with."""
+    from qlearn.algorithms.table import exact
+    from qlearn.envs.model import model_of
+
+    unknown = {"policy_optimal": None, "max_error_to_optimum": None}
+    if algo != "table" or not environment.compiled:
+        return unknown
+    model = model_of(environment)
+    if model is None or model.states > MOST_JUDGED_STATES:
+        return unknown
+    discount = learner.plan.discount
+    optimum = exact.solve(model, discount)
+    verdict = exact.judge(model, discount, learner.values(), optimum)
+    return {
+        "policy_optimal": verdict.policy_optimal,
+        "max_error_to_optimum": verdict.max_error_to_optimum,
+    }
 
 
 def main() -> int:
     out, sys.stdout = sys.stdout, sys.stderr  # what an environment prints is no answer
     try:
-        contender = Contender(json.loads(sys.stdin.readline()))
-        answer({"ready": True}, out)
-        for line in sys.stdin:
-            answer(contender.train(json.loads(line)["seed"]), out)
+        answer, code = work(json.load(sys.stdin)), 0
     except UserError as error:
-        answer({"error": str(error)}, out)
-        return 2
+        answer, code = {"error": str(error)}, 2
     except KeyboardInterrupt:
         return 130
-    return 0
+    out.write(json.dumps(answer) + "\n")
+    out.flush()
+    return code
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from qlearn.profiling import vocabulary
-from qlearn.profiling.raw import MAIN, Raw
+from qlearn.profiling.raw import MAIN, Raw, Sample
 from qlearn.profiling.source import (
     FUNCTIONS,
     Source,
@@ -105,12 +105,7 @@ class Facts:
     @cached_property
     def working_seconds(self) -> float:
         """Without imports, and without what is drawn, told or waited for after the last loop."""
-        idle = 0.0
-        for sample, stage in self._main_samples():
-            if stage == "imports" or (stage in AFTERWARDS and not self._looped(sample.stack)):
-                idle += sample.seconds
-        sampled = sum(sample.seconds for sample, _ in self._main_samples())
-        return max(sampled - idle, 1e-9)
+        return max(sum(sample.seconds for sample in self.working_samples()), 1e-9)
 
     @cached_property
     def functions(self) -> list[Function]:
@@ -214,6 +209,14 @@ class Facts:
             if source is not None:
                 yield file, source
 
+    def working_samples(self) -> list[Sample]:
+        """Those of the working seconds."""
+        return [
+            sample
+            for sample, stage in self._main_samples()
+            if stage != "imports" and (stage not in AFTERWARDS or self._looped(sample.stack))
+        ]
+
     def _main_samples(self) -> list[tuple[Any, str]]:
         pairs = zip(self.raw.samples, self.attribution.of_samples, strict=True)
         return [(sample, stage) for sample, stage in pairs if sample.thread == MAIN]
@@ -230,7 +233,8 @@ class Facts:
         times = _Times()
         for sample, _ in self._main_samples():
             places = self._user_places(sample.stack)
-            self._add_nodes(times, places, sample.seconds)
+            for node in _around(places):
+                times.nodes[node] += sample.seconds
             looped = False
             owners = []
             for place in places:
@@ -246,18 +250,9 @@ class Facts:
                 times.selves[owners[-1]] += sample.seconds
         return times
 
-    def _add_nodes(self, times: _Times, places: Iterable[Place], seconds: float) -> None:
-        """To each node that a stack stands in, once however deep it recurs."""
-        within: set[ast.AST] = set()
-        for place in places:
-            source = place.reader.source  # type: ignore[union-attr]
-            within.add(place.node)  # type: ignore[arg-type]
-            for above in source.parents(place.node):  # type: ignore[arg-type]
-                within.add(above)
-                if isinstance(above, FUNCTIONS):
-                    break
-        for node in within:
-            times.nodes[node] += seconds
+    def nodes_around(self, stack: Iterable[int]) -> set[ast.AST]:
+        """The nodes that a stack stands in, up to the functions', once however deep it recurs."""
+        return _around(self._user_places(stack))
 
     def _function(self, file: str, name: str, node: ast.AST) -> Function:
         seconds = self._times.functions.get((file, name), 0.0)
@@ -398,6 +393,17 @@ class Facts:
 
 def build(raw: Raw) -> Facts:
     return Facts(raw)
+
+
+def _around(places: Iterable[Place]) -> set[ast.AST]:
+    within: set[ast.AST] = set()
+    for place in places:
+        within.add(place.node)  # type: ignore[arg-type]
+        for above in place.reader.source.parents(place.node):  # type: ignore[union-attr, arg-type]
+            within.add(above)
+            if isinstance(above, FUNCTIONS):
+                break
+    return within
 
 
 _C_FUNCTION = re.compile(r"(?:method|function) '?([\w.]+)'?")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qlearn.profiling.facts import Facts
+    from qlearn.profiling.proof import Measured
 
 FLOOR = 0.01  # of the working seconds; what is less is not worth a person's time
 
@@ -28,14 +30,22 @@ class Finding:
     why: str = ""
     fix: str = ""
     sizes: dict[str, Any] = field(default_factory=dict)
-    proof: Any = None
+    proof: Measured | None = None
+    parts: tuple[ast.AST, ...] = ()  # what would go, where several findings want the same
+
+    @property
+    def saved_seconds(self) -> float:
+        """All of them where nothing was measured; none where it is for learning's sake."""
+        if self.gain_limit <= 1.0:
+            return 0.0
+        return self.seconds * (1.0 if self.proof is None else max(0.0, 1 - 1 / self.proof.speedup))
 
     def report(self) -> dict[str, Any]:
         """Its object in `profile --json`; no gain limit where all of the run could go."""
         kept = ("rule", "file", "line", "evidence", "seconds", "share", "why", "fix")
         return {name: getattr(self, name) for name in kept} | {
             "gain_limit": self.gain_limit if math.isfinite(self.gain_limit) else None,
-            "proof": self.proof.as_json() if self.proof is not None else None,
+            "proof": asdict(self.proof) if self.proof is not None else None,
         }
 
 
@@ -44,8 +54,13 @@ def gain_limit(share: float) -> float:
     return math.inf if share >= 1.0 else 1.0 / (1.0 - share)
 
 
+def by_worth(findings: Iterable[Finding]) -> list[Finding]:
+    """What saves the most first; what is for learning's sake after that."""
+    return sorted(findings, key=lambda f: (-f.saved_seconds, -f.share))
+
+
 def collect(facts: Facts, rules: Iterable[ModuleType]) -> list[Finding]:
-    """What the rules find in a run, the dearest first."""
+    """What the rules find in a run, the most worthwhile first."""
     found: dict[tuple[str, str, int], Finding] = {}
     for rule in rules:
         for finding in rule.find(facts):
@@ -55,7 +70,7 @@ def collect(facts: Facts, rules: Iterable[ModuleType]) -> list[Finding]:
                 found.get(place), "seconds", 0.0
             ):
                 found[place] = finding
-    return sorted(found.values(), key=lambda finding: -finding.share)
+    return by_worth(found.values())
 
 
 def _weigh(finding: Finding, working_seconds: float) -> None:

@@ -31,10 +31,14 @@ def finding(
     fix: str,
     *,
     seconds: float | None = None,
+    parts: Iterable[Site] | None = None,
     sizes: dict[str, Any] | None = None,
     faster: bool = True,
 ) -> Finding:
-    """The share is of the working seconds; `faster=False`: mending it is for learning, not speed."""
+    """The share is of the working seconds; `faster=False`: mending it is for learning, not speed.
+
+    `parts` are the places whose seconds these are, if not the site alone.
+    """
     seconds = min(site.seconds if seconds is None else seconds, 0.99 * facts.working_seconds)
     share = seconds / facts.working_seconds if facts.working_seconds else 0.0
     return Finding(
@@ -48,7 +52,7 @@ def finding(
         why=why,
         fix=fix,
         sizes=sizes or {},
-        proof=None,
+        parts=tuple(part.node for part in ([site] if parts is None else parts)),
     )
 
 
@@ -88,9 +92,12 @@ def total(sites: Iterable[Site]) -> tuple[float, float]:
 
 def outermost(facts: Facts, sites: Iterable[Site]) -> list[Site]:
     """Without those within another, whose seconds the other one has already."""
-    sites = list(sites)
-    nodes = {site.node for site in sites}
-    return [s for s in sites if not nodes.intersection(facts.source(s.file).parents(s.node))]
+    by_node = {site.node: site for site in sites}
+    return [
+        site
+        for node, site in by_node.items()
+        if not by_node.keys() & set(facts.source(site.file).parents(node))
+    ]
 
 
 # --- the tree

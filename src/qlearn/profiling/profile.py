@@ -51,8 +51,6 @@ def profile(
     """
     if seconds is not None and not seconds > 0.0:
         raise UserError(f"seconds must be above 0, not {seconds:g}")
-    if seconds is not None and not seconds > 0.0:
-        raise UserError(f"seconds must be above 0, not {seconds:g}")
     options = {
         "functions": functions,
         "line": line,
@@ -93,6 +91,7 @@ def _profile_script(
     findings = found.collect(facts, rules.all_rules())
     if prove:
         _prove(findings[:MOST_PROOFS], say)
+        findings = found.by_worth(findings)
     report = {"target": str(script), "argv": argv, "exit_code": process.exit_code(code)}
     report |= summary(facts, facts.stages, findings)
     if prove:

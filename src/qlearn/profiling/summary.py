@@ -30,7 +30,7 @@ def summary(facts: Facts, seconds: dict[str, float], findings: Sequence[Finding]
         "peak_memory_mb": raw.peak_memory_mb,
         "memory": raw.memory,
         "findings": [finding.report() for finding in findings],
-        "predicted_gain": predicted_gain(findings, facts.working_seconds),
+        "predicted_gain": predicted_gain(facts, findings),
         **_surroundings(raw),
     }
 
@@ -97,16 +97,20 @@ def hotspots(facts: Facts) -> list[dict[str, Any]]:
     ]
 
 
-def predicted_gain(findings: Sequence[Finding], working_seconds: float) -> float:
-    """How many times faster the work is with every finding followed, by their proofs if there are."""
-    saved = sum(_saved(finding) for finding in findings)
-    left = max(LEAST_LEFT, 1.0 - saved / working_seconds)
-    return 1.0 / left
+def predicted_gain(facts: Facts, findings: Sequence[Finding]) -> float:
+    """How many times faster the work is with every finding followed, by their proofs if there are.
 
-
-def _saved(finding: Finding) -> float:
-    """Seconds; all of them where nothing was measured; none where it is for learning's sake."""
-    if finding.gain_limit <= 1.0:
-        return 0.0
-    speedup = getattr(finding.proof, "speedup", None)
-    return finding.seconds if speedup is None else finding.seconds * max(0.0, 1 - 1 / speedup)
+    Where several findings want the same seconds, the one that saves most of them counts.
+    """
+    samples = [(s.seconds, facts.nodes_around(s.stack)) for s in facts.working_samples()]
+    saved, fractions = 0.0, []
+    for finding in findings:
+        parts = set(finding.parts)
+        covered = sum(seconds for seconds, nodes in samples if nodes & parts)
+        if covered:
+            fractions.append((parts, min(1.0, finding.saved_seconds / covered)))
+        else:  # told from counts alone
+            saved += finding.saved_seconds
+    for seconds, nodes in samples:
+        saved += seconds * max((share for parts, share in fractions if nodes & parts), default=0.0)
+    return 1.0 / max(LEAST_LEFT, 1.0 - saved / facts.working_seconds)

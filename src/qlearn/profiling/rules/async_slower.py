@@ -50,6 +50,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             + (f", {1e6 * seconds / calls / count:.0f} µs an environment" if calls else ""),
             _fix(made),
             seconds=seconds,
+            parts=steps,
             sizes={"env": _env_id(facts.tree(made.file)), "count": count},
         )
 

@@ -28,9 +28,8 @@ def find(facts: Facts) -> Iterator[Finding]:
         apart = [
             s for s in facts.calls_to("zip") if s.function == site.function and _starred(s.node)
         ]
-        seconds = sum(
-            {s.node: s.seconds for s in patterns.outermost(facts, [site, *apart])}.values()
-        )
+        parts = patterns.outermost(facts, [site, *apart])
+        seconds = patterns.total(parts)[0]
         count = site.node.args[1] if len(site.node.args) > 1 else None
         yield patterns.finding(
             facts,
@@ -41,6 +40,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             + patterns.amount(facts, seconds, site.calls or (function and function.calls)),
             _fix(facts, site),
             seconds=seconds,
+            parts=parts,
             sizes={"entries": max(thing.size, 1000), "batch": _number(count)},
         )
 

@@ -43,6 +43,7 @@ def find(facts: Facts) -> Iterator[Finding]:
                 "if step % 100 == 0:\n    print(total.item())",
             ),
             seconds=seconds,
+            parts=sites,
         )
 
 

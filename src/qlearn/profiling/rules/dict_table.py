@@ -27,7 +27,9 @@ def find(facts: Facts) -> Iterator[Finding]:
         times = {id(s): patterns.executions(facts, s) for s in sites}
         worst = max(sites, key=lambda s: times[id(s)])
         count = sum(times.values())
-        seconds = sum(s.seconds for s in patterns.outermost(facts, sites)) or count * SECONDS_EACH
+        loops = [facts.site_of(file, loop) for s in sites for loop in _inner(facts, s)]
+        parts = patterns.outermost(facts, [*sites, *loops])
+        seconds = sum(s.seconds for s in parts) or count * SECONDS_EACH
         name = patterns.name_of(worst.node.value)
         thing = patterns.seen(facts, worst, worst.node.value)
         entries = thing.size if thing is not None else 0
@@ -36,11 +38,13 @@ def find(facts: Facts) -> Iterator[Finding]:
             RULE,
             WHY,
             worst,
-            f"{name} is a dict of {entries or 'many'} entries keyed by tuples, reached "
+            f"{name} is a dict of {entries or 'many'} entries keyed by tuples, "
+            f"{'looped over by action' if loops else 'reached'}: "
             + patterns.amount(facts, seconds, count)
             + patterns.other_lines(s for s in sites if s is not worst),
             _fix(facts, worst, name),
             seconds=seconds,
+            parts=parts,
             sizes={"entries": entries, "actions": _actions(facts, sites)},
         )
 

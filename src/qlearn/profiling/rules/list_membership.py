@@ -38,6 +38,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             + patterns.other_lines(p[0] for p in here if p[0].line != worst.line),
             _fix(facts, worst, name),
             seconds=seconds,
+            parts=[p[0] for p in here],
             sizes={"entries": entries, "value": thing.detail.get("value", "int")},
         )
 
@@ -53,9 +54,10 @@ def _searching_loops(facts: Facts) -> Iterator[tuple]:
     for site in facts.sites(ast.For):
         body = site.node.body
         test = body[0].test if len(body) == 1 and isinstance(body[0], ast.If) else None
-        equal = isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Eq)
-        if equal and patterns.name_of(site.node.target) in set(patterns.names_below(test)):
-            yield from _priced(facts, site, site.node.iter)
+        if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Eq):
+            sides = {patterns.name_of(side) for side in (test.left, *test.comparators)}
+            if patterns.name_of(site.node.target) in sides - {""}:
+                yield from _priced(facts, site, site.node.iter)
 
 
 def _priced(facts: Facts, site, searched: ast.AST) -> Iterator[tuple]:

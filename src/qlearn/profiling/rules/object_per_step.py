@@ -48,6 +48,7 @@ def _finding(facts: Facts, sites: list, made: ast.ClassDef) -> Finding:
         + patterns.other_lines(s for s in sites if s is not worst),
         _fix(facts, worst),
         seconds=seconds,
+        parts=sites,
         sizes={"attributes": len(_attributes(made))},
     )
 

@@ -50,6 +50,7 @@ def _finding(facts: Facts, sites: list) -> Finding:
         + patterns.other_lines(s for s in own if s.line != worst.line),
         _fix(facts, worst),
         seconds=seconds,
+        parts=own,
     )
 
 

@@ -34,6 +34,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             + patterns.amount(facts, cheaper.seconds, None),
             _fix(facts, first, second),
             seconds=cheaper.seconds,
+            parts=[cheaper],
             sizes={"entries": max(patterns.trips(facts, first, first.node), 2)},
         )
 

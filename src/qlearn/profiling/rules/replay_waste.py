@@ -44,6 +44,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             + patterns.other_lines(p[0] for p in places if p[0].line != worst.line),
             _fix(facts, worst, name),
             seconds=seconds,
+            parts=[p[0] for p in places],
             sizes={"shape": patterns.shape_of(thing), "batch": 64},
         )
 

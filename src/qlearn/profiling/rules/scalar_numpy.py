@@ -15,6 +15,11 @@ WHY = (
     "A call into NumPy costs a microsecond or more before it does anything: right for thousands of "
     "numbers, dear for one. Plain Python does one number ten times as fast, or a batch shares the cost."
 )
+WHY_ROUND = (
+    "Rounding makes a decimal number of a binary one and back, which costs ten times the sum that "
+    "came before it, and the table learns from a slightly wrong value. Learn from what was computed; "
+    "round where it is printed."
+)
 SMALL = 32
 # What is called: (how many arguments it has when it draws one number, setup, before, after)
 DRAWS = {
@@ -59,13 +64,14 @@ def _finding(facts: Facts, called: str, sites: list) -> Finding:
     return patterns.finding(
         facts,
         RULE,
-        WHY,
+        WHY_ROUND if called in ROUNDS else WHY,
         worst,
         f"{worst.text} for one number: "
         + patterns.amount(facts, seconds, calls)
         + patterns.other_lines(s for s in sites if s is not worst),
         _fix(facts, worst, called),
         seconds=seconds,
+        parts=sites,
         sizes={"called": called, "entries": _entries(facts, worst)},
     )
 

@@ -37,6 +37,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             f"{worst.text}, one environment: " + patterns.amount(facts, seconds, calls),
             _fix(made, worst),
             seconds=seconds,
+            parts=steps,
             sizes={"env": _first_text(made), "network": "torch" in facts.modules},
         )
 

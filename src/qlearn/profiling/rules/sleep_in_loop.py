@@ -38,6 +38,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             + patterns.other_lines(s for s in sites if s.line != worst.line),
             _fix(facts, worst),
             seconds=seconds,
+            parts=sites,
         )
 
 

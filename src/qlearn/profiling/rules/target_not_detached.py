@@ -37,6 +37,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             "through it take " + patterns.amount(facts, seconds, site.calls),
             _fix(facts, site),
             seconds=seconds,
+            parts=[site, *backward],
             sizes=patterns.network_sizes(facts, site),
         )
 

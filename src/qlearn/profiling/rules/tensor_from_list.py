@@ -46,6 +46,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             + patterns.other_lines(s for s in sites if s.line != worst.line),
             _fix(facts, worst),
             seconds=seconds,
+            parts=sites,
             sizes={"entries": size or 64, "width": _width(thing)},
         )
 

@@ -39,6 +39,7 @@ def find(facts: Facts) -> Iterator[Finding]:
         "backward and transfers take " + patterns.amount(facts, seconds, worst.calls),
         patterns.diff('device = torch.device("cuda")', 'device = torch.device("cpu")'),
         seconds=seconds,
+        parts=sites,
         sizes=patterns.network_sizes(facts, worst),
     )
 

@@ -40,6 +40,7 @@ def find(facts: Facts) -> Iterator[Finding]:
         + "; about half of that may be waiting",
         patterns.diff(asked[0].text if asked else "", "torch.set_num_threads(1)"),
         seconds=seconds,
+        parts=(),
         sizes={**patterns.network_sizes(facts, sites[0]), "many": threads},
     )
 
