@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from qlearn.profiling import patterns
@@ -45,7 +46,12 @@ def find(facts: Facts) -> Iterator[Finding]:
             _fix(facts, worst, name),
             seconds=seconds,
             parts=parts,
-            sizes={"entries": entries, "actions": _actions(facts, sites)},
+            sizes={
+                "entries": entries,
+                "actions": _actions(facts, sites),
+                "targets": any(map(patterns.discounts, _nodes(loops))),
+                "attribute": "." in name,
+            },
         )
 
 
@@ -53,6 +59,10 @@ def _actions(facts: Facts, sites: list) -> int:
     """The length of the loop that goes over the keys' last part."""
     found = [patterns.trips(facts, s, loop) for s in sites for loop in _inner(facts, s)]
     return max((n for n in found if n > 1), default=4)
+
+
+def _nodes(sites: list) -> Iterator[ast.AST]:
+    return (node for site in sites for node in ast.walk(site.node))
 
 
 def _inner(facts: Facts, site) -> list:
@@ -83,13 +93,40 @@ def _state(source, key: ast.Tuple) -> str:
 
 
 def proof(finding: Finding) -> Proof:
-    actions = finding.sizes["actions"]
-    states = max(finding.sizes["entries"] // actions, 2)
+    sizes = finding.sizes
+    actions = sizes["actions"]
+    states = max(sizes["entries"] // actions, 2)
+    if sizes["targets"]:
+        before, after = TARGETS
+    else:
+        before, after = VALUES
+    if sizes["attribute"]:
+        before, after = (_with_self(text) for text in (before, after))
     return Proof(
+        "class Agent: pass\nself = Agent()\nalpha, gamma, reward = 0.5, 0.9, -1\n"
         f"Q = {{(i, 0, a): 0.1 * a for i in range({states}) for a in range({actions})}}\n"
         f"table = [[0.1 * a for a in range({actions})] for i in range({states})]\n"
-        f"actions = list(range({actions}))\ni, j, state = {states // 2}, 0, {states // 2}",
-        "best = -1000\nfor a in actions:\n    value = Q[(i, j, a)]\n    if value > best:\n"
-        "        best = value\nQ[(i, j, 0)] = 0.9 * Q[(i, j, 0)] + 0.1 * best",
-        "row = table[state]\nrow[0] = 0.9 * row[0] + 0.1 * max(row)",
+        f"actions = list(range({actions}))\ni, j, state = {states // 2}, 0, {states // 2}\n"
+        "self.Q, self.table, self.actions = Q, table, actions\n"
+        "self.alpha, self.gamma = alpha, gamma",
+        before,
+        after,
     )
+
+
+VALUES = (
+    "best = -1000\nfor a in actions:\n    value = Q[(i, j, a)]\n    if value > best:\n"
+    "        best = value\nQ[(i, j, 0)] = 0.9 * Q[(i, j, 0)] + 0.1 * best",
+    "row = table[state]\nrow[0] = 0.9 * row[0] + 0.1 * max(row)",
+)
+TARGETS = (  # computed for every action, and then the best of them
+    "best = -1000\nfor a in actions:\n"
+    "    value = (1 - alpha) * Q[(i, j, 0)] + alpha * (reward + gamma * Q[(i, j, a)])\n"
+    "    if value > best:\n        best = value\nQ[(i, j, 0)] = best",
+    "row = table[state]\n"
+    "row[0] = (1 - alpha) * row[0] + alpha * (reward + gamma * max(table[state]))",
+)
+
+
+def _with_self(text: str) -> str:
+    return re.sub(r"\b(Q|table|actions|alpha|gamma)\b", r"self.\1", text)

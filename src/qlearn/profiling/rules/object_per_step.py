@@ -13,9 +13,11 @@ from qlearn.profiling.proof import Proof
 RULE = "object-per-step"
 WHY = (
     "Making an object calls its class, allocates it and its attributes, runs `__init__` and throws "
-    "the old one away. One object that is changed, or the bare numbers, need none of that."
+    "the old one away, and what its methods answer is worked out again each time. A state that is a "
+    "number needs no object, and a list made once has its answers."
 )
 LEAST_CALLS = 1000
+PLAIN = {"range", "len", "abs", "min", "max", "tuple", "int", "bool", "float", "divmod"}
 
 
 def find(facts: Facts) -> Iterator[Finding]:
@@ -37,24 +39,54 @@ def find(facts: Facts) -> Iterator[Finding]:
 
 def _finding(facts: Facts, sites: list, made: ast.ClassDef) -> Finding:
     worst = max(sites, key=lambda s: s.seconds)
-    seconds, calls = patterns.total(sites)
+    asked = _asked(facts, worst.file, made)
+    answers = {site.node.func.attr for site in asked}
+    seconds, _ = patterns.total([*sites, *asked])
     return patterns.finding(
         facts,
         RULE,
         WHY,
         worst,
-        f"a new {made.name} is made "
-        + patterns.amount(facts, seconds, calls)
+        f"a new {made.name} is made {_times(sites)}"
+        + (f"and {', '.join(sorted(answers))} asked {_times(asked)}" if asked else "")
+        + patterns.amount(facts, seconds, None)
         + patterns.other_lines(s for s in sites if s is not worst),
-        _fix(facts, worst),
+        _fix(facts, worst, answers),
         seconds=seconds,
-        parts=sites,
-        sizes={"attributes": len(_attributes(made))},
+        parts=[*sites, *asked],
+        sizes={"attributes": len(_attributes(made)), "answers": len(answers)},
     )
 
 
+def _times(sites: list) -> str:
+    calls = patterns.total(sites)[1]
+    return f"about {patterns.rounded(calls)} times, " if calls else ""
+
+
+def _asked(facts: Facts, file: str, made: ast.ClassDef) -> list:
+    """Calls in loops of methods that say nothing but what the object's attributes tell."""
+    methods = {node.name for node in made.body if _only_computes(node)}
+    return [
+        site
+        for site in facts.sites(ast.Call)
+        if site.file == file
+        and site.loops
+        and isinstance(site.node.func, ast.Attribute)
+        and site.node.func.attr in methods
+        and facts.kind_of(site.function, site.node.func.value) == made.name
+    ]
+
+
+def _only_computes(node: ast.AST) -> bool:
+    if not isinstance(node, ast.FunctionDef) or node.name.startswith("__"):
+        return False
+    called = {patterns.name_of(call.func) for call in patterns.calls_below(node)}
+    outside = any(isinstance(n, (ast.Global, ast.Nonlocal, ast.Yield)) for n in ast.walk(node))
+    return called <= PLAIN and not outside
+
+
 def _plain_classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
-    """Classes without a base of a library's, which have an `__init__`."""
+    """Classes that have an `__init__` of their own."""
     return {
         node.name: node
         for node in ast.walk(tree)
@@ -72,25 +104,40 @@ def _attributes(made: ast.ClassDef) -> set[str]:
     return found
 
 
-def _fix(facts: Facts, site) -> str:
+def _fix(facts: Facts, site, answers: set[str]) -> str:
     source = facts.source(site.file)
     statement = source.statement(site.node)
     target = source.text(statement.targets[0]) if isinstance(statement, ast.Assign) else "state"
     given = ", ".join(source.text(part) for part in [*site.node.args, *site.node.keywords])
+    if not answers:
+        changed = f"{target}.move_to({given})  # sets its attributes"
+        return patterns.diff(source.text(statement), changed)
+    tables = [
+        f"{name.upper()} = [{site.node.func.id}(place).{name}(...) for place in PLACES]"
+        for name in sorted(answers)
+    ]
     return patterns.diff(
-        source.text(statement), f"{target}.move_to({given})  # sets its attributes"
+        source.text(statement), *tables, f"{target.lower()} = NUMBER[...]  # of a place in PLACES"
     )
 
 
 def proof(finding: Finding) -> Proof:
     count = max(finding.sizes["attributes"], 1)
+    answers = [f"answer{i}" for i in range(finding.sizes["answers"])]
     names = [f"a{i}" for i in range(count)]
     given = ", ".join(names)
     body = "\n".join(f"        self.{name} = {name}" for name in names)
+    methods = "".join(
+        f"    def {name}(self):\n        if self.a0 == 1:\n            return 1\n        return 0\n"
+        for name in answers
+    )
     values = ", ".join(str(i) for i in range(count))
     setting = "; ".join(f"state.{name} = {i}" for i, name in enumerate(names))
+    before = [f"state = State({values})", *(f"x = state.{name}()" for name in answers)]
+    after = ["number = NEXT[number]", *(f"x = {name.upper()}[number]" for name in answers)]
     return Proof(
-        f"class State:\n    def __init__(self, {given}):\n{body}\nstate = State({values})",
-        f"state = State({values})",
-        setting,
+        f"class State:\n    def __init__(self, {given}):\n{body}\n{methods}state = State({values})\n"
+        "NEXT, number = [0, 1], 0\n" + "\n".join(f"{name.upper()} = [0, 1]" for name in answers),
+        "\n".join(before),
+        "\n".join(after) if answers else setting,
     )
