@@ -28,6 +28,8 @@ def card(number: int, finding: Mapping[str, Any], report: Mapping[str, Any]) -> 
 
 
 def _gain(finding: Mapping[str, Any]) -> str:
+    if not words.saves_time(finding):
+        return f'<p class="gain">{words.gain(finding)}</p>'
     return (
         f'<p class="gain"><b>{words.share(finding["share"])}</b> of the working time'
         f'<i class="bar" style="--w:{min(1, finding["share"]):.4f}"></i>'

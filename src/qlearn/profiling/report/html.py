@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -36,13 +36,13 @@ def page(report: Mapping[str, Any], raw: Any = None, stage_of: Sequence[str] | N
     """`raw` brings the flame graph; `stage_of`, the stage of each of its samples, its colours."""
     sections = [
         _stages(report, raw, stage_of),
-        _findings(report),
+        *_findings(report),
         _flame(report, raw, stage_of) if raw is not None else None,
         _hotspots(report),
         _lines(report),
         _operators(report, raw),
         _memory(report),
-        _instead(report),
+        _outlook(report),
     ]
     return _document(report, sections, raw)
 
@@ -109,26 +109,32 @@ def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("working", words.seconds(report.get("working_seconds"))),
         ("processor time", words.seconds(report.get("cpu_seconds"))),
         ("memory at most", words.megabytes(report.get("peak_memory_mb"))),
-        ("faster by all changes", words.together(report)),
+        ("as fast by all changes", words.together(report)),
+        ("as fast by qlearn", words.times((report.get("instead") or {}).get("speedup"))),
     ]
 
 
 def _stages(report: Mapping[str, Any], raw: Any, stage_of: Sequence[str] | None) -> Section:
     stages = words.ordered(report["stages"])
     body = charts.strip(stages) + charts.bars(stages)
-    if raw is not None and stage_of:
+    if raw is not None and stage_of and not words.by_timers(report):
         drawn = charts.over_time(raw, stage_of, [stage["name"] for stage in stages])
         body += f"<h3>From beginning to end</h3>{drawn}" if drawn else ""
     return Section("stages", "Where the time goes", body, words.again(report))
 
 
-def _findings(report: Mapping[str, Any]) -> Section:
-    cards = "".join(
-        card(number, finding, report) for number, finding in enumerate(report["findings"], start=1)
-    )
-    if not cards:
-        cards = '<p class="note">Nothing that a rule knows takes 1 % of the working time.</p>'
-    return Section("changes", "What to change", cards)
+def _findings(report: Mapping[str, Any]) -> Iterator[Section]:
+    """What saves time first; what is for learning's sake is another matter."""
+    for name, title, faster in (
+        ("changes", "What to change", True),
+        ("learning", "What it learns", False),
+    ):
+        cards = [card(*pair, report) for pair in words.numbered(report, faster)]
+        if cards:
+            yield Section(name, title, "".join(cards))
+    if not report["findings"] and not words.by_timers(report):
+        nothing = "Nothing that a rule knows takes 1 % of the working time."
+        yield Section("changes", "What to change", f'<p class="note">{nothing}</p>')
 
 
 def _flame(report: Mapping[str, Any], raw: Any, stage_of: Sequence[str] | None) -> Section | None:
@@ -241,23 +247,23 @@ def _memory(report: Mapping[str, Any]) -> Section | None:
     return Section("memory", "Memory over time", body, words.again(report, "--memory"))
 
 
-def _instead(report: Mapping[str, Any]) -> Section | None:
-    instead = report.get("instead")
-    if not instead:
-        return None
-    took, faster = words.seconds(instead.get("seconds")), words.times(instead.get("speedup"))
-    said = [f"takes {took}" if took else "", f"{faster} as fast" if faster else ""]
-    body = f"<p>{', '.join(part for part in said if part)}</p>" if any(said) else ""
-    line = markup.command(instead["command"], "type")
-    return Section("instead", "The same training in one command", line + body)
+def _outlook(report: Mapping[str, Any]) -> Section | None:
+    """What the changes come to, and what trains the same in one command."""
+    together, instead = words.together(report), report.get("instead")
+    body = ""
+    if together:
+        how = escape(words.outlook(report))
+        body += f"<p>With these changes: <b>{together} as fast</b>, {how}.</p>"
+    if instead:
+        said = escape(words.instead(report))
+        body += f"<p>The same training by qlearn: <b>{said}</b>.</p>"
+        body += markup.command(instead["command"])
+    return Section("instead", "How fast it can be", body) if body else None
 
 
 def _footer(report: Mapping[str, Any], raw: Any) -> str:
-    modules = report.get("modules") or {}
-    versions = [f"Python {report['python']}"] if report.get("python") else []
-    versions += [f"{name} {version}" for name, version in sorted(modules.items())]
     trouble = "; ".join(getattr(raw, "trouble", []))
-    facts = [", ".join(versions), str(report.get("machine") or "")]
+    facts = [words.versions(report), str(report.get("machine") or "")]
     facts.append(f"Measuring itself had trouble: {trouble}" if trouble else "")
     lines = "".join(f"<p>{escape(fact)}</p>" for fact in facts if fact)
     artifacts = "".join(

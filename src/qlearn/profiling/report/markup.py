@@ -16,10 +16,10 @@ PYTHON = re.compile(
 )
 
 
-def command(line: str, said: str = "again") -> str:
+def command(line: str) -> str:
     """A line to type, with a button that copies it."""
     return (
-        f'<p class="command"><span>{said}</span><code>{escape(line)}</code>'
+        f'<p class="command"><i aria-hidden="true">$</i><code>{escape(line)}</code>'
         '<button type="button" class="copy">copy</button></p>'
     )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import os
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
@@ -19,12 +19,14 @@ from qlearn.profiling.report import listing, words
 WIDTH = 100  # where nobody's terminal says
 BAR = 28
 MUCH = 0.2  # of the peak: growth that is worth a word
-FINDINGS, STAGES, HOTSPOTS, LINES = 6, 9, 6, 6  # the page has them all
+STAGES, HOTSPOTS, LINES = 9, 6, 6  # the page has them all
+EXPLAINED, FINDINGS = 4, 9  # the first with reason and change, the next a line each
 STAGE_COLOURS = {
     "playing": "blue",
     "data": "green",
     "learning": "magenta",
     "showing": "yellow",
+    "waiting": "bright_black",
     "rest": "bright_black",
 }
 DIFF = {"-": "red", "+": "green"}
@@ -37,6 +39,8 @@ def show(report: Mapping[str, Any], file: IO[str] | None = None, width: int | No
     with console.capture() as held:
         _print(report, console)
     said = held.get().encode(console.encoding, "replace").decode(console.encoding)
+    if not console.is_terminal:  # what fills up lines to the width is of no use in a file
+        said = "\n".join(line.rstrip(" ") for line in said.split("\n"))
     console.file.write(said)
 
 
@@ -59,15 +63,16 @@ def _parts(report: Mapping[str, Any], fine: bool) -> Iterator[RenderableType]:
     if words.ending(report):
         yield Text(words.ending(report), "yellow")
     yield from _section("where the time goes", _stages(report, fine))
-    yield from _section(_findings_title(report), _findings(report))
+    yield from _changes(report)
     if report.get("hotspots"):
         yield from _section("functions with the most time of their own", _hotspots(report))
     if report.get("lines"):
         yield from _section("the dearest lines", _lines(report))
     if report.get("allocations"):
         yield from _section("memory by line", _allocations(report))
-    if report.get("instead"):
-        yield from _section("the same training in one command", _instead(report["instead"]))
+    outlook = list(_outlook(report))
+    if outlook:
+        yield from _section("how fast it can be", *outlook)
     yield Text()
 
 
@@ -107,41 +112,53 @@ def _stages(report: Mapping[str, Any], fine: bool) -> RenderableType:
     return table
 
 
-def _findings_title(report: Mapping[str, Any]) -> str:
+def _changes(report: Mapping[str, Any]) -> Iterator[RenderableType]:
+    faster, learning = words.numbered(report, True), words.numbered(report, False)
+    if faster:
+        yield from _section(_faster_title(faster, report), *_findings(faster, report))
+    if learning:
+        yield from _section("what it learns", *_findings(learning, report))
+    if not report["findings"] and not words.by_timers(report):
+        nothing = "Nothing that a rule knows takes 1 % of the working time or more."
+        yield from _section("what to change", Text(nothing))
+
+
+def _faster_title(faster: Sequence[Any], report: Mapping[str, Any]) -> str:
     together = words.together(report)
-    found = len(report["findings"])
-    if not found:
-        return "what to change"
-    return f"what to change ({found} found{f'; all together {together}' if together else ''})"
+    return f"what to change ({len(faster)} found{f'; all together {together}' if together else ''})"
 
 
-def _findings(report: Mapping[str, Any]) -> RenderableType:
-    findings = report["findings"]
-    if not findings:
-        return Text("Nothing that a rule knows takes 1 % of the working time or more.")
-    parts: list[RenderableType] = []
-    for number, finding in enumerate(findings[:FINDINGS], start=1):
-        parts += _finding(number, finding, report)
+def _findings(
+    findings: Sequence[tuple[int, Mapping[str, Any]]], report: Mapping[str, Any]
+) -> Iterator[RenderableType]:
+    reasons: set[str] = set()
+    for number, finding in findings[:EXPLAINED]:
+        yield from _finding(number, finding, report, finding["why"] not in reasons)
+        reasons.add(finding["why"])
+    for number, finding in findings[EXPLAINED:FINDINGS]:
+        yield _finding_head(number, finding, report)
     if len(findings) > FINDINGS:
-        parts.append(Text(f"and {len(findings) - FINDINGS} smaller ones: see the page (--html)"))
-    return Group(*parts)
+        yield Text(f"and {len(findings) - FINDINGS} smaller ones: see the page")
+
+
+def _finding_head(number: int, finding: Mapping[str, Any], report: Mapping[str, Any]) -> Text:
+    where = words.place(finding["file"], finding["line"], report)
+    head = Text.assemble(f"{number}. ", (finding["rule"], "bold cyan"), f"  {where}")
+    if not words.saves_time(finding):
+        return head
+    most = words.gain(finding)
+    head.append("  ")
+    head.append(words.share(finding["share"]), "bold")
+    return head.append(f" of the working time{f', {most}' if most else ''}")
 
 
 def _finding(
-    number: int, finding: Mapping[str, Any], report: Mapping[str, Any]
+    number: int, finding: Mapping[str, Any], report: Mapping[str, Any], explained: bool
 ) -> Iterator[RenderableType]:
-    most = words.gain(finding)
-    yield Text.assemble(
-        f"{number}. ",
-        (finding["rule"], "bold cyan"),
-        "  ",
-        words.place(finding["file"], finding["line"], report),
-        "  ",
-        (words.share(finding["share"]), "bold"),
-        f" of the working time{f', {most}' if most else ''}",
-    )
+    yield _finding_head(number, finding, report)
     yield Padding(Text(finding["evidence"]), (0, 0, 0, 3))
-    yield Padding(Text(finding["why"], "bright_black"), (0, 0, 0, 3))
+    if explained:
+        yield Padding(Text(finding["why"], "bright_black"), (0, 0, 0, 3))
     yield Padding(_diff(finding["fix"]), (0, 0, 0, 5))
     if finding.get("proof"):
         yield Padding(Text(_proof(finding["proof"]), "green"), (0, 0, 0, 3))
@@ -161,7 +178,9 @@ def _proof(proof: Mapping[str, Any]) -> str:
 def _hotspots(report: Mapping[str, Any]) -> RenderableType:
     exact = (report.get("measured") or {}).get("calls_observed", 1.0) >= 1.0
     table = _grid(5)
-    table.add_row(*(Text(name, "bright_black") for name in ("", "own", "calls", "own s", "where")))
+    table.add_row(
+        *(Text(name, "bright_black") for name in ("", "share", "calls", "own time", "where"))
+    )
     for spot in report["hotspots"][:HOTSPOTS]:
         table.add_row(
             escape(spot["function"]),
@@ -197,11 +216,15 @@ def _allocations(report: Mapping[str, Any]) -> RenderableType:
     return table
 
 
-def _instead(instead: Mapping[str, Any]) -> RenderableType:
-    faster = words.times(instead.get("speedup"))
-    took = words.seconds(instead.get("seconds"))
-    said = ", ".join(part for part in (took, f"{faster} as fast" if faster else "") if part)
-    return Text.assemble((instead["command"], "bold"), f"   {said}")
+def _outlook(report: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What the changes come to, and what trains the same in one command."""
+    together = words.together(report)
+    if together:
+        head = ("these changes  ", ""), (f"{together} as fast", "bold")
+        yield Text.assemble(*head, f", {words.outlook(report)}")
+    if report.get("instead"):
+        head = (f"{report['instead']['command']}  ", "bold cyan"), (words.instead(report), "bold")
+        yield Text.assemble(*head)
 
 
 def _grid(columns: int) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,25 +14,54 @@ TITLES = {
     "acting": "choosing actions",
     "update": "updating values",
     "converting": "converting to tensors",
-    "env": "environment",
     "act": "choosing actions",
+    "env": "environment",
+    "eval": "evaluating",
+    "learn": "learning",
+    "log": "logging",
     "table_copy": "copying tables",
+    "view": "watching",
     OTHER: "not attributed",
 }
 FAMILIES = {
-    "playing": ("environment", "acting", "env", "act"),
-    "data": ("storing", "sampling", "converting", "table_copy", "replay", "store", "sample"),
-    "learning": ("forward", "loss", "backward", "optimiser", "target_update", "update", "learn"),
-    "showing": (
-        "plotting",
-        "logging",
-        "sleeping",
-        "imports",
-        "compiling",
-        "log",
-        "view",
-        "checkpoint",
-    ),
+    "playing": ("environment", "acting"),
+    "data": ("storing", "sampling", "converting", "table_copy"),
+    "learning": ("forward", "loss", "backward", "optimiser", "target_update", "update"),
+    "showing": ("plotting", "logging", "sleeping", "eval", "checkpoint"),
+    "waiting": ("imports", "compiling"),
+}
+# How the timers of our own training call the same.
+SAME = {"act": "acting", "env": "environment", "learn": "update", "log": "logging",
+        "view": "plotting"}  # fmt: skip
+HEADINGS = {
+    "async-slower": "Environments in processes that wait for each other",
+    "batch-of-one": "One state a forward pass",
+    "bootstrap-terminal": "A target that goes on after the end",
+    "deque-sample": "Batches drawn from a deque",
+    "device-sync": "Waiting for the GPU at every step",
+    "dict-table": "The Q-table is a dict of tuples",
+    "fixed-schedule": "A schedule that does not move",
+    "grad-when-acting": "A graph that nobody uses",
+    "graph-kept": "Losses summed with their graphs",
+    "growing-list": "A list that grows for ever",
+    "keras-predict": "model.predict for a few states",
+    "learn-every-step": "Learning at every step",
+    "list-membership": "A list searched at every step",
+    "loop-over-batch": "A Python loop over the batch",
+    "lost-updates": "Updates that overwrite each other",
+    "no-grad-prediction": "A loss without a gradient",
+    "object-per-step": "A new object at every step",
+    "plot-in-loop": "Drawing inside the loop",
+    "repeated-loop": "The same work in two loops",
+    "replay-waste": "A replay larger than its content",
+    "scalar-numpy": "NumPy for a single number",
+    "single-env": "One environment at a time",
+    "sleep-in-loop": "Sleeping inside the loop",
+    "table-copy": "The whole table copied",
+    "target-not-detached": "A gradient through the target",
+    "tensor-from-list": "A tensor made of a list of arrays",
+    "tiny-net-on-gpu": "A network too small for a GPU",
+    "too-many-threads": "More threads than work",
 }
 ENDINGS = {
     "error": "The script failed; what is shown was measured until then.",
@@ -40,7 +70,8 @@ ENDINGS = {
 }
 LIBRARIES = ("site-packages", "dist-packages")
 FEW = 10  # below, a digit after the point is worth reading
-LEAST_GAIN = 1.05  # below, it is not worth a word
+LEAST_GAIN = 1.005  # below, it is not worth a word
+LEAST_SECONDS = 1e-9
 
 
 def title(stage: str) -> str:
@@ -55,10 +86,11 @@ def ordered(stages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def family(stage: str) -> tuple[str, int]:
     """Which kind of work a stage is, and which of its kind: what it is coloured by."""
+    stage = SAME.get(stage, stage)
     for name, stages in FAMILIES.items():
         if stage in stages:
             return name, stages.index(stage)
-    return ("rest", 0) if stage == OTHER else ("learning", sum(stage.encode()) % 7)
+    return ("rest", 0) if stage == OTHER else ("learning", sum(stage.encode()) % 6)
 
 
 def seconds(value: float | None) -> str:
@@ -70,7 +102,7 @@ def seconds(value: float | None) -> str:
     for scale, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
         if value * scale >= 1:
             return f"{_three_digits(value * scale)} {unit}"
-    return f"{_three_digits(value * 1e9)} ns" if value > 0 else "0 s"
+    return f"{_three_digits(value * 1e9)} ns" if value >= LEAST_SECONDS else "0 s"
 
 
 def share(value: float) -> str:
@@ -95,7 +127,7 @@ def times(value: float | None) -> str:
     """A speedup; nothing where there is none to say."""
     if value is None or not math.isfinite(value):
         return ""
-    return f"{value:,.0f}x" if value >= FEW else f"{value:.1f}x"
+    return f"{value:,.0f}x" if value >= FEW else f"{value:.{1 if value >= 2 else 2}f}x"
 
 
 def megabytes(value: float | None) -> str:
@@ -136,18 +168,48 @@ def again(report: Mapping[str, Any], *options: str) -> str:
     return shlex.join([*line, "--", *argv] if argv else line)
 
 
+def saves_time(finding: Mapping[str, Any]) -> bool:
+    """The others change what is learned, whatever that costs or saves."""
+    limit = finding.get("gain_limit")
+    return limit is None or limit > 1.0
+
+
+def numbered(report: Mapping[str, Any], faster: bool) -> list[tuple[int, Mapping[str, Any]]]:
+    """What saves time, or the others; numbers go on from the one to the other."""
+    ordered = sorted(report["findings"], key=lambda finding: not saves_time(finding))
+    return [pair for pair in enumerate(ordered, start=1) if saves_time(pair[1]) is faster]
+
+
 def gain(finding: Mapping[str, Any]) -> str:
     """The most that a change can do for the whole run."""
-    limit = finding.get("gain_limit")
-    if limit is not None and limit <= 1.0:
+    if not saves_time(finding):
         return "changes what is learned"
-    return f"at most {times(limit)} faster without it" if times(limit) else ""
+    limit = finding.get("gain_limit") or 0.0
+    return f"at most {times(limit)} as fast without it" if limit >= LEAST_GAIN else ""
 
 
 def together(report: Mapping[str, Any]) -> str:
-    """What all changes together are thought to do."""
+    """What all changes together are thought to do; a bound, as long as none was measured."""
     predicted = report.get("predicted_gain") or 1.0
-    return f"about {times(predicted)}" if report["findings"] and predicted >= LEAST_GAIN else ""
+    if predicted < LEAST_GAIN or not any(map(saves_time, report["findings"])):
+        return ""
+    measured = any(finding.get("proof") for finding in report["findings"])
+    return f"{'about' if measured else 'at most'} {times(predicted)}"
+
+
+def outlook(report: Mapping[str, Any]) -> str:
+    """How that was told, in a sentence."""
+    if any(finding.get("proof") for finding in report["findings"]):
+        return "by what each change was measured to save, where several want the same time once"
+    return "if what they name took no time at all; --prove measures it"
+
+
+def instead(report: Mapping[str, Any]) -> str:
+    """What the command that trains the same was measured to take."""
+    told = report.get("instead") or {}
+    took, faster = seconds(told.get("seconds")), times(told.get("speedup"))
+    parts = [f"{faster} as fast" if faster else "", f"{took} of training" if took else ""]
+    return ", ".join(part for part in parts if part) + (", measured here" if any(parts) else "")
 
 
 def growth(report: Mapping[str, Any]) -> float:
@@ -158,7 +220,26 @@ def growth(report: Mapping[str, Any]) -> float:
 
 
 def heading(finding: Mapping[str, Any]) -> str:
-    return str(finding.get("title") or finding["rule"].replace("-", " ").capitalize())
+    rule = finding["rule"]
+    return str(finding.get("title") or HEADINGS.get(rule) or rule.replace("-", " ").capitalize())
+
+
+def versions(report: Mapping[str, Any]) -> str:
+    """Python's and of what was installed; what comes with Python has none of its own."""
+    modules = {
+        name: version
+        for name, version in (report.get("modules") or {}).items()
+        if name.lstrip("_") not in sys.stdlib_module_names and not name.startswith("_")
+    }
+    python = {"Python": report["python"]} if report.get("python") else {}
+    return ", ".join(
+        f"{name} {version}" for name, version in [*python.items(), *sorted(modules.items())]
+    )
+
+
+def by_timers(report: Mapping[str, Any]) -> bool:
+    """Of a training of ours: its stages are its own, and no rule looked at it."""
+    return (report.get("measured") or {}).get("how") == "timers"
 
 
 def measured(report: Mapping[str, Any]) -> str:
@@ -186,7 +267,7 @@ def _way(how: Mapping[str, Any]) -> str:
     every, samples = how.get("every_seconds"), how.get("samples")
     rhythm = f" every {seconds(every)}" if every else ""
     number = f" ({samples:,} samples)" if samples else ""
-    text = f"Where the program stood was looked at{rhythm}{number}; the time since went there."
+    text = f"Sampled{rhythm}{number}: the time since the last look goes where the script stood."
     if how.get("how") == "functions":
         text += " The function profile was on: functions that are called often look slower."
     return text
