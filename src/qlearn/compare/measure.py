@@ -13,12 +13,13 @@ RESAMPLES = 2000
 OUTSIDE = 0.025  # on each side of an interval
 
 
-def turns(names: Sequence[str], repeats: int = 5, warmup: int = 1) -> Iterator[tuple[int, str]]:
-    """Who runs when: A B C, C B A, A B C, ...; warm-ups have turns below 0."""
+def turns(
+    names: Sequence[str], repeats: int = 5, warmup: int = 1
+) -> Iterator[tuple[int, list[str]]]:
+    """Who runs in which order: A B C, C B A, A B C, ...; warm-ups are the turns below 0."""
     for turn in range(-warmup, repeats):
-        backwards = (turn + warmup) % 2
-        for name in reversed(names) if backwards else names:
-            yield turn, name
+        forwards = (turn + warmup) % 2 == 0
+        yield turn, list(names) if forwards else list(names)[::-1]
 
 
 def alternate(
@@ -26,10 +27,11 @@ def alternate(
 ) -> dict[str, list[Result]]:
     """What each contender returned, turn by turn, warm-ups left out."""
     results: dict[str, list[Result]] = {name: [] for name in contenders}
-    for turn, name in turns(list(contenders), repeats, warmup):
-        result = contenders[name]()
-        if turn >= 0:
-            results[name].append(result)
+    for turn, order in turns(list(contenders), repeats, warmup):
+        for name in order:
+            result = contenders[name]()
+            if turn >= 0:
+                results[name].append(result)
     return results
 
 

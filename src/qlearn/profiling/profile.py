@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -41,13 +41,15 @@ def profile(
     headless: bool = False,
     seconds: float | None = None,
     html: str | Path | None = None,
+    training: Mapping[str, Any] | None = None,
     output: TextIO | None = None,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Profiles a script (`FILE.py`), or a training of ours (an environment, a run).
 
     Gives the object of `qlearn profile --json`. `seconds` stops it then, with all that was
-    measured so far; `output` is where what the script prints goes, if not to standard output.
+    measured so far; `training` is what `qlearn.train` is called with, where that is not the
+    target's default; `output` is where what the script prints goes, if not to standard output.
     """
     if seconds is not None and not seconds > 0.0:
         raise UserError(f"seconds must be above 0, not {seconds:g}")
@@ -67,9 +69,9 @@ def profile(
         how = (prove, say or (lambda _: None))
         report, raw, stage_of = _profile_script(script, argv, options, folder, output, *how)
     else:
-        training = own.training_of(str(target), seconds)
+        asked = dict(training) if training else own.training_of(str(target), seconds)
         folder = _new_folder()
-        report, raw, stage_of = own.profile(str(target), training, folder, options, output)
+        report, raw, stage_of = own.profile(str(target), asked, folder, options, output)
     report["folder"] = str(folder)
     report["options"] = _typed(options, memory=memory, flame=flame, prove=prove)
     _write(report, raw, stage_of, folder, flame, Path(html) if html else folder / "report.html")
