@@ -97,7 +97,7 @@ class Facts:
         self.torch_threads: int | None = raw.torch_threads
         self.cuda: bool = raw.cuda
         self._sites: dict[ast.AST, Site] = {}
-        self._held: dict[tuple[str, str], Seen | None] = {}
+        self._held: dict[tuple[str, str, tuple[str, ...]], Seen | None] = {}
         self._by_kinds: dict[tuple[type[ast.AST], ...], list[Site]] = {}
 
     # --- where time went
@@ -162,26 +162,30 @@ class Facts:
 
     # --- what there was
 
-    def seen(self, function: str, name: str) -> Seen | None:
+    def seen(self, function: str, name: str, *kinds: str) -> Seen | None:
         """What `Q` or `self.Q` held, as seen from a function (its qualified name).
 
         Attributes are found from any method of the class, then from anywhere; what was never
-        looked at is told from what it is made of.
+        looked at is told from what it is made of. Of several kinds, the largest thing it held.
         """
-        if (function, name) not in self._held:
-            self._held[function, name] = self._look(function, name)
-        return self._held[function, name]
+        key = function, name, kinds
+        if key not in self._held:
+            self._held[key] = self._look(*key)
+        return self._held[key]
 
-    def _look(self, function: str, name: str) -> Seen | None:
+    def _look(self, function: str, name: str, kinds: tuple[str, ...]) -> Seen | None:
         own_class = function.rpartition(".")[0]
         best: tuple[int, Seen] | None = None
         for entry in self.raw.seen:
-            if entry.name != name:
+            if entry.name != name or (kinds and entry.kind not in kinds):
                 continue
             rank = _nearness(entry.function, function, own_class, name)
             if rank and (best is None or (rank, entry.size) > (best[0], best[1].size)):
                 best = rank, Seen(entry.kind, entry.size, entry.detail, entry.name)
-        return best[1] if best else self._told(function, name)
+        if best is not None:
+            return best[1]
+        told = self._told(function, name)
+        return told if told is not None and (not kinds or told.kind in kinds) else None
 
     def tree(self, file: str) -> ast.Module:
         return self.source(file).tree

@@ -147,9 +147,9 @@ def statement_text(facts: Facts, site: Site) -> str:
     return text if text.count("\n") < 6 else text.splitlines()[0] + " ..."
 
 
-def seen(facts: Facts, site: Site, node: ast.AST) -> Seen | None:
+def seen(facts: Facts, site: Site, node: ast.AST, *kinds: str) -> Seen | None:
     name = name_of(node)
-    return facts.seen(scope_name(facts, site.file, site.node), name) if name else None
+    return facts.seen(scope_name(facts, site.file, site.node), name, *kinds) if name else None
 
 
 def shape_of(thing: Seen | None) -> tuple[int, ...]:

@@ -18,8 +18,11 @@ MOST_HISTORY = 64
 SKIPPED = (ModuleType, FunctionType, BuiltinFunctionType, MethodType, type)
 
 
+NUMBER_KINDS = {kind.__name__ for kind in NUMBERS}
+
+
 class Known:
-    """One name of one function, as it was last seen, and its sizes or values before."""
+    """One name of one function while it held one kind, as last seen; its sizes or values before."""
 
     def __init__(self) -> None:
         self.kind = ""
@@ -27,9 +30,9 @@ class Known:
         self.detail: dict[str, Any] = {}
         self.history: list[list] = []
 
-    def see(self, value: Any, now: float) -> None:
-        self.kind, self.size, self.detail = describe(value)
-        told = self.detail["value"] if type(value) in NUMBERS else self.size
+    def see(self, kind: str, size: int, detail: dict[str, Any], now: float) -> None:
+        self.kind, self.size, self.detail = kind, size, detail
+        told = detail["value"] if kind in NUMBER_KINDS else size
         if len(self.history) == MOST_HISTORY:
             del self.history[1::2]
         self.history.append([now, told])
@@ -41,7 +44,14 @@ class Function:
         self.looks = 0
         self.next = 0.0
         self.pause = PAUSE
-        self.names: dict[str, Known] = {}
+        self.names: dict[tuple[str, str], Known] = {}
+        self.places: set[int] = set()
+
+    def is_due(self, place: int, now: float) -> bool:
+        """In time, and at every place once: names are given other things on the way."""
+        new = place not in self.places
+        self.places.add(place)
+        return new or now >= self.next
 
     def looked(self, now: float) -> None:
         self.looks += 1
@@ -67,7 +77,7 @@ class Looker:
                 function = self._functions.get(id(code))
                 if function is None:
                     function = self._functions[id(code)] = Function(code)
-                if now >= function.next:
+                if function.is_due(frame.f_lasti, now):
                     self._look_into(frame, function, now)
             frame = frame.f_back
 
@@ -75,7 +85,7 @@ class Looker:
         found = []
         for function in list(self._functions.values()):
             code = function.code
-            for name, known in list(function.names.items()):
+            for (name, _), known in list(function.names.items()):
                 found.append(
                     {
                         "file": full(code.co_filename),
@@ -93,12 +103,14 @@ class Looker:
     def _look_into(self, frame: FrameType, function: Function, now: float) -> None:
         function.looked(now)
         for name, value in self._named(dict(frame.f_locals)):
-            known = function.names.get(name)
+            kind, size, detail = describe(value)
+            key = name, "number" if kind in NUMBER_KINDS else kind
+            known = function.names.get(key)
             if known is None:
                 if len(function.names) >= MOST_NAMES:
                     continue
-                known = function.names[name] = Known()
-            known.see(value, now)
+                known = function.names[key] = Known()
+            known.see(kind, size, detail, now)
 
     def _named(self, variables: dict[str, Any]) -> list[tuple[str, Any]]:
         """Variables, and the attributes of those that are objects of the user's."""

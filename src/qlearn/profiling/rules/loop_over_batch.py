@@ -29,19 +29,32 @@ def find(facts: Facts) -> Iterator[Finding]:
         ):
             continue
         count = patterns.length_of(facts, site, site.node.iter)
-        evidence = f"the loop over {count if count > 1 else 'the'} samples takes "
+        backward = _backward(facts, site, calls)
+        parts = [site, *backward]
+        seconds = patterns.total(parts)[0]
         yield patterns.finding(
             facts,
             RULE,
             WHY,
             site,
-            evidence + patterns.amount(facts, site.seconds, None),
+            f"the loop over {count if count > 1 else 'the'} samples takes "
+            + patterns.amount(facts, seconds, None)
+            + (", the way back through its graph included" if backward else ""),
             _fix(facts, site, calls),
+            seconds=seconds,
+            parts=parts,
             sizes={
                 **(patterns.network_sizes(facts, calls[0]) if calls else {}),
                 "batch": count if count > 1 else None,
             },
         )
+
+
+def _backward(facts: Facts, site, calls: list) -> list:
+    """Goes back sample by sample too, where the loop's calls are recorded."""
+    if not any(not patterns.has_no_graph(facts, call) for call in calls):
+        return []
+    return [b for b in facts.calls_to("*.backward") if b.function == site.function]
 
 
 def _in(site, call) -> bool:
@@ -97,10 +110,17 @@ def _fix(facts: Facts, site, calls: list) -> str:
 
 
 def proof(finding: Finding) -> Proof:
+    """The whole training step, as the loop makes it necessary."""
+    learn = "loss = ((pred - target) ** 2).mean()\noptimizer.zero_grad()\nloss.backward()\noptimizer.step()"
     return Proof(
-        patterns.network_setup(finding.sizes) + "dones = (alive == 0).tolist()",
-        "target = torch.empty(batch)\nfor i in range(batch):\n    value = rewards[i]\n"
-        "    if not dones[i]:\n        value = rewards[i] + 0.9 * torch.max(model(next_states[i]))\n"
-        "    target[i] = value",
-        "with torch.no_grad():\n    target = rewards + 0.9 * alive * model(next_states).amax(dim=1)",
+        patterns.network_setup(finding.sizes)
+        + "dones = (alive == 0).tolist()\n"
+        + "optimizer = torch.optim.Adam(model.parameters())",
+        "pred = model(states)\ntarget = pred.clone()\nfor i in range(batch):\n"
+        "    value = rewards[i]\n    if not dones[i]:\n"
+        "        value = rewards[i] + 0.9 * torch.max(model(next_states[i]))\n"
+        f"    target[i][actions[i].item()] = value\n{learn}",
+        "with torch.no_grad():\n"
+        "    target = rewards + 0.9 * alive * model(next_states).amax(dim=1)\n"
+        f"pred = model(states).gather(1, actions.unsqueeze(1)).squeeze(1)\n{learn}",
     )

@@ -34,7 +34,7 @@ def find(facts: Facts) -> Iterator[Finding]:
     for sites in groups.values():
         worst = max(sites, key=lambda s: s.seconds)
         seconds, calls = patterns.total(sites)
-        thing = patterns.seen(facts, worst, worst.node.args[0])
+        thing = patterns.seen(facts, worst, worst.node.args[0], *LISTS)
         size = thing.size if thing is not None else 0
         yield patterns.finding(
             facts,
@@ -55,10 +55,18 @@ def _is_rows(facts: Facts, site) -> bool:
     given = site.node.args[0]
     if isinstance(given, ast.ListComp):
         return True
-    thing = patterns.seen(facts, site, given)
-    if thing is None or thing.kind not in LISTS:
+    thing = patterns.seen(facts, site, given, *LISTS)
+    if thing is None or thing.detail.get("value") not in ROWS:
         return False
-    return thing.detail.get("value") in ROWS
+    return not _is_made_whole(facts, site, patterns.name_of(given))
+
+
+def _is_made_whole(facts: Facts, site, name: str) -> bool:
+    """`rows = np.array(rows)` before: the list went to NumPy."""
+    source = facts.source(site.file)
+    scope, statement = patterns.scope_of(facts, site.file, site.node), source.statement(site.node)
+    before = [value for value in source.assigned(name, scope) if value.lineno < statement.lineno]
+    return bool(before) and source.resolve(before[-1]).startswith(("numpy.", "torch."))
 
 
 def _width(thing) -> int:
