@@ -335,6 +335,16 @@ def test_speedscope_has_a_profile_a_thread_with_all_its_time(raw, tmp_path):
     assert frames[found["profiles"][0]["samples"][0][-1]]["line"] == 8
 
 
+def test_what_all_imports_go_through_is_no_function_of_interest(report):
+    spots = report["hotspots"]
+    report["hotspots"] = [
+        spots[0] | {"file": f"{words.IMPORTLIB}._bootstrap>", "function": "_load"}
+    ]
+    assert "_load" not in terminal.text(report) + html.page(report)
+    report["hotspots"] += spots
+    assert words.spots(report) == spots
+
+
 # The terminal
 
 

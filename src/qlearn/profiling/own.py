@@ -85,9 +85,12 @@ def _timed(run: Path) -> dict[str, float]:
 
 
 def _with_rest(timed: dict[str, float], facts: Facts) -> dict[str, float]:
-    """All of the process: imports as they were sampled, the rest as what nobody timed."""
+    """All of the process: imports and compiling, also what came before the training's own
+    clock, as they were sampled; the rest as what nobody timed."""
     if not timed:
         return facts.stages
     seconds = dict(timed) | {"imports": facts.stages.get("imports", 0.0)}
+    compiling = max(timed.get("compiling", 0.0), facts.stages.get("compiling", 0.0))
+    seconds |= {"compiling": compiling} if compiling else {}
     rest = facts.total_seconds - sum(seconds.values())
     return seconds | {"other": seconds.get("other", 0.0) + max(0.0, rest)}

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from qlearn.profiling.report.excerpt import expression
-from qlearn.profiling.report.words import place
+from qlearn.profiling.report.words import IMPORTLIB, place
 from qlearn.runs.files import write_json
 
 SMALLEST = 0.0005  # of all seconds; what is less is its parent's own
 DEEPEST = 200  # frames; what is called from there is counted there
 LONGEST_NAME = 80
-IMPORTLIB = "<frozen importlib"  # in every import, and of no use to anyone
 
 
 @dataclass

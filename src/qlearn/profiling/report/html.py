@@ -158,7 +158,7 @@ def _flame(report: Mapping[str, Any], raw: Any, stage_of: Sequence[str] | None) 
 
 
 def _hotspots(report: Mapping[str, Any]) -> Section | None:
-    spots = report.get("hotspots") or []
+    spots = words.spots(report)
     if not spots:
         return None
     exact = (report.get("measured") or {}).get("calls_observed", 1.0) >= 1.0

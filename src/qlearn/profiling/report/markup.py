@@ -17,9 +17,10 @@ PYTHON = re.compile(
 
 
 def command(line: str) -> str:
-    """A line to type, with a button that copies it."""
+    """A line to type, with a button that copies it; it breaks between words, not at hyphens."""
+    words = " ".join(f"<span>{escape(word)}</span>" for word in line.split(" "))
     return (
-        f'<p class="command"><i aria-hidden="true">$</i><code>{escape(line)}</code>'
+        f'<p class="command"><i aria-hidden="true">$</i><code>{words}</code>'
         '<button type="button" class="copy">copy</button></p>'
     )
 

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
@@ -20,6 +20,7 @@ WIDTH = 100  # where nobody's terminal says
 BAR = 28
 MUCH = 0.2  # of the peak: growth that is worth a word
 STAGES, HOTSPOTS, LINES = 9, 6, 6  # the page has them all
+LONGEST_NAME = 28  # the place beside it says the rest
 EXPLAINED, FINDINGS = 4, 9  # the first with reason and change, the next a line each
 STAGE_COLOURS = {
     "playing": "blue",
@@ -64,7 +65,7 @@ def _parts(report: Mapping[str, Any], fine: bool) -> Iterator[RenderableType]:
         yield Text(words.ending(report), "yellow")
     yield from _section("where the time goes", _stages(report, fine))
     yield from _changes(report)
-    if report.get("hotspots"):
+    if words.spots(report):
         yield from _section("functions with the most time of their own", _hotspots(report))
     if report.get("lines"):
         yield from _section("the dearest lines", _lines(report))
@@ -91,7 +92,7 @@ def _head(report: Mapping[str, Any]) -> RenderableType:
         facts.append(f"{words.megabytes(report['peak_memory_mb'])} at most")
     if words.growth(report) > MUCH * (report.get("peak_memory_mb") or 0):
         facts.append(f"grown by {words.megabytes(words.growth(report))}")
-    return Text.assemble((words.script(report), "bold"), "   ", ", ".join(facts))
+    return Text.assemble((words.script(report), "bold"), "\n", ", ".join(facts))
 
 
 def _stages(report: Mapping[str, Any], fine: bool) -> RenderableType:
@@ -133,36 +134,43 @@ def _findings(
 ) -> Iterator[RenderableType]:
     reasons: set[str] = set()
     for number, finding in findings[:EXPLAINED]:
-        yield from _finding(number, finding, report, finding["why"] not in reasons)
+        if reasons:
+            yield Text()
+        parts = [_finding_head(finding, report), *_finding(finding, finding["why"] not in reasons)]
+        yield _numbered(number, Group(*parts))
         reasons.add(finding["why"])
+    if findings[EXPLAINED:]:
+        yield Text()
     for number, finding in findings[EXPLAINED:FINDINGS]:
-        yield _finding_head(number, finding, report)
+        yield _numbered(number, _finding_head(finding, report))
     if len(findings) > FINDINGS:
         yield Text(f"and {len(findings) - FINDINGS} smaller ones: see the page")
 
 
-def _finding_head(number: int, finding: Mapping[str, Any], report: Mapping[str, Any]) -> Text:
+def _numbered(number: int, body: RenderableType) -> RenderableType:
+    table = Table.grid(padding=(0, 1))
+    table.add_row(f"{number}.", body)
+    return table
+
+
+def _finding_head(finding: Mapping[str, Any], report: Mapping[str, Any]) -> Text:
     where = words.place(finding["file"], finding["line"], report)
-    head = Text.assemble(f"{number}. ", (finding["rule"], "bold cyan"), f"  {where}")
+    head = Text.assemble((finding["rule"], "bold cyan"), f"  {where}")
     if not words.saves_time(finding):
         return head
-    most = words.gain(finding)
+    most = words.most(finding)
     head.append("  ")
     head.append(words.share(finding["share"]), "bold")
     return head.append(f" of the working time{f', {most}' if most else ''}")
 
 
-def _finding(
-    number: int, finding: Mapping[str, Any], report: Mapping[str, Any], explained: bool
-) -> Iterator[RenderableType]:
-    yield _finding_head(number, finding, report)
-    yield Padding(Text(finding["evidence"]), (0, 0, 0, 3))
+def _finding(finding: Mapping[str, Any], explained: bool) -> Iterator[RenderableType]:
+    yield Text(finding["evidence"])
     if explained:
-        yield Padding(Text(finding["why"], "bright_black"), (0, 0, 0, 3))
-    yield Padding(_diff(finding["fix"]), (0, 0, 0, 5))
+        yield Text(finding["why"], "bright_black")
+    yield Padding(_diff(finding["fix"]), (0, 0, 0, 2))
     if finding.get("proof"):
-        yield Padding(Text(_proof(finding["proof"]), "green"), (0, 0, 0, 3))
-    yield Text()
+        yield Text(_proof(finding["proof"]), "green")
 
 
 def _diff(fix: str) -> Text:
@@ -178,18 +186,24 @@ def _proof(proof: Mapping[str, Any]) -> str:
 def _hotspots(report: Mapping[str, Any]) -> RenderableType:
     exact = (report.get("measured") or {}).get("calls_observed", 1.0) >= 1.0
     table = _grid(5)
+    for column in table.columns[:4]:
+        column.no_wrap = True
     table.add_row(
         *(Text(name, "bright_black") for name in ("", "share", "calls", "own time", "where"))
     )
-    for spot in report["hotspots"][:HOTSPOTS]:
+    for spot in words.spots(report)[:HOTSPOTS]:
         table.add_row(
-            escape(spot["function"]),
+            escape(_cut(spot["function"])),
             words.share(spot["share"]),
             words.count(spot["calls"], exact),
             words.seconds(spot["self_seconds"]),
             escape(words.place(spot["file"], spot["line"], report)),
         )
     return table
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def _lines(report: Mapping[str, Any]) -> RenderableType:

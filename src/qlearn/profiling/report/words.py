@@ -54,7 +54,7 @@ HEADINGS = {
     "plot-in-loop": "Drawing inside the loop",
     "repeated-loop": "The same work in two loops",
     "replay-waste": "A replay larger than its content",
-    "scalar-numpy": "NumPy for a single number",
+    "scalar-numpy": "A costly call for a single number",
     "single-env": "One environment at a time",
     "sleep-in-loop": "Sleeping inside the loop",
     "table-copy": "The whole table copied",
@@ -68,6 +68,7 @@ ENDINGS = {
     "stopped": "Stopped before its end; what is shown was measured until then.",
     "killed": "The process ended at once; its last second may be missing.",
 }
+IMPORTLIB = "<frozen importlib"  # in every import, and of no use to anyone
 LIBRARIES = ("site-packages", "dist-packages")
 FEW = 10  # below, a digit after the point is worth reading
 LEAST_GAIN = 1.005  # below, it is not worth a word
@@ -107,7 +108,7 @@ def seconds(value: float | None) -> str:
 
 def share(value: float) -> str:
     percent = 100 * value
-    if 0 < percent < 0.1:
+    if 1e-9 < percent < 0.1:
         return "< 0.1 %"
     return f"{percent:.1f} %" if percent < FEW else f"{percent:.0f} %"
 
@@ -180,12 +181,16 @@ def numbered(report: Mapping[str, Any], faster: bool) -> list[tuple[int, Mapping
     return [pair for pair in enumerate(ordered, start=1) if saves_time(pair[1]) is faster]
 
 
+def most(finding: Mapping[str, Any]) -> str:
+    """The most that the whole run can gain by it; nothing where that is not worth a word."""
+    limit = finding.get("gain_limit") or 0.0
+    return f"at most {times(limit)}" if limit >= LEAST_GAIN else ""
+
+
 def gain(finding: Mapping[str, Any]) -> str:
-    """The most that a change can do for the whole run."""
     if not saves_time(finding):
         return "changes what is learned"
-    limit = finding.get("gain_limit") or 0.0
-    return f"at most {times(limit)} as fast without it" if limit >= LEAST_GAIN else ""
+    return f"{most(finding)} as fast without it" if most(finding) else ""
 
 
 def together(report: Mapping[str, Any]) -> str:
@@ -210,6 +215,12 @@ def instead(report: Mapping[str, Any]) -> str:
     took, faster = seconds(told.get("seconds")), times(told.get("speedup"))
     parts = [f"{faster} as fast" if faster else "", f"{took} of training" if took else ""]
     return ", ".join(part for part in parts if part) + (", measured here" if any(parts) else "")
+
+
+def spots(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The functions with the most time of their own, without those that all imports go through."""
+    found = report.get("hotspots") or ()
+    return [spot for spot in found if not spot["file"].startswith(IMPORTLIB)]
 
 
 def growth(report: Mapping[str, Any]) -> float:
