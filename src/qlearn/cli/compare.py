@@ -113,7 +113,9 @@ def _show_sides(report: dict[str, Any]) -> None:
     watched = sys.stdout.isatty()
     rich = RichConsole(highlight=False, width=None if watched else WIDTH)
     for rows in (sides.stages(names, of), sides.hottest(names, of)):
-        table = Table(*map(Text, rows[0]), box=None, pad_edge=False, padding=(0, 3, 0, 0))
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+        for heading in rows[0]:
+            table.add_column(Text(heading))
         for cells in rows[1:]:
             table.add_row(*map(Text, cells))
         rich.print()

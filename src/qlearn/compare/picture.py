@@ -9,24 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from qlearn import plotting
-from qlearn.compare import sides
+from qlearn.compare.names import short
 from qlearn.errors import UserError
 from qlearn.profiling.report import words
 from qlearn.runs.files import write_bytes
 
 FORMATS = {".png": plotting.png, ".svg": plotting.svg}
 TURN, MIDDLE = "#2f6db5", "#d4552b"
-# Kinds of stages, as on the page of `profile`; within a kind, from dark to pale.
+# Kinds of stages, as on the page of `profile`; within a kind, each paler than the one before.
 KINDS = {
     "playing": "#3b6fb6",
     "data": "#3f8f5f",
     "learning": "#8a5bb5",
     "showing": "#c07a2c",
-    "rest": "#9aa4ae",
+    "waiting": "#8796a5",
+    "rest": "#b9c0c7",
 }
 WIDTH, ROW, TOP, BOTTOM = 8.0, 0.42, 0.55, 0.55  # inches
 LEFT, RIGHT, BETWEEN = 0.24, 0.97, 0.05  # shares of the width
-LABELLED = 0.08  # of a band; a stage below that has no room for its name
+PALER, PALEST = 0.14, 0.55  # shares of white
+LETTER = 0.009  # of a band; a stage without room for its name stays without
 DECADES_FROM = 8.0  # times; less is drawn on a plain axis from zero
 
 
@@ -57,7 +59,7 @@ def draw(found: Mapping[str, Any], seconds: Mapping[str, Sequence[float]]) -> An
     bottom, high = 1 - (TOP + panel) / height, panel / height
     times = page.add_axes((LEFT, bottom, middle - LEFT - BETWEEN / 2, high))
     ratios = page.add_axes((middle + BETWEEN / 2, bottom, RIGHT - middle - BETWEEN / 2, high))
-    names = sides.short(list(seconds))
+    names = short(list(seconds))
     _draw_seconds(times, list(seconds.values()))
     _draw_ratios(ratios, found["rows"], list(seconds.values()))
     for axes, named in ((times, names), (ratios, [])):
@@ -77,7 +79,7 @@ def _draw_seconds(axes: Any, seconds: Sequence[Sequence[float]]) -> None:
         _dots(axes, row, values)
         _bar(axes, row, statistics.median(values))
     _scale(axes, [value for values in seconds for value in values])
-    axes.set_xlabel("seconds, each turn and median", fontsize=plotting.SMALL, color=plotting.INK)
+    axes.set_xlabel("seconds: turns, median", fontsize=plotting.SMALL, color=plotting.INK)
 
 
 def _draw_ratios(
@@ -93,7 +95,7 @@ def _draw_ratios(
         _bar(axes, row, speedup["median"])
     axes.axvline(1.0, color=plotting.INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     _scale(axes, [value for values in pairs for value in values])
-    axes.set_xlabel("times as fast as the first, each pair, median, 95 % interval",
+    axes.set_xlabel("times as fast as the first: pairs, median, 95 % interval",
                     fontsize=plotting.SMALL, color=plotting.INK)  # fmt: skip
 
 
@@ -131,17 +133,28 @@ def _draw_stages(
     for row, side in enumerate(profiles):
         begun = 0.0
         for stage in words.ordered((side or {}).get("stages", ())):
-            kind, number = words.family(stage["name"])
-            axes.barh(row, stage["share"], left=begun, height=0.62, color=KINDS[kind],
-                      alpha=1.0 - 0.11 * number, edgecolor="white", linewidth=0.6)  # fmt: skip
-            if stage["share"] >= LABELLED:
-                axes.text(begun + stage["share"] / 2, row, words.title(stage["name"]), ha="center",
-                          va="center", fontsize=plotting.SMALL - 2, color="white",
-                          clip_on=True)  # fmt: skip
+            colour, white = _colour(stage["name"])
+            axes.barh(row, stage["share"], left=begun, height=0.62, color=colour, edgecolor="white",
+                      linewidth=0.6, zorder=2)  # fmt: skip
+            title = words.title(stage["name"])
+            if stage["share"] >= LETTER * len(title):
+                axes.text(begun + stage["share"] / 2, row, title, ha="center", va="center",
+                          fontsize=plotting.SMALL - 2, zorder=3,
+                          color=plotting.INK if white > PALER else "white")  # fmt: skip
             begun += stage["share"]
     _finish(axes, len(profiles), names)
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+
+
+def _colour(stage: str) -> tuple[tuple[float, ...], float]:
+    """A stage's colour, and the share of white in it."""
+    from matplotlib.colors import to_rgb
+
+    kind, number = words.family(stage)
+    white = min(PALEST, PALER * number)
+    full = to_rgb(KINDS.get(kind, KINDS["rest"]))
+    return tuple((1 - white) * part + white for part in full), white
 
 
 def _finish(axes: Any, count: int, names: Sequence[str]) -> None:

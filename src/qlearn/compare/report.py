@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qlearn.compare import sides
+from qlearn.compare.names import short
 from qlearn.runs.files import explained, write_bytes
 
 STYLE = """
@@ -126,7 +127,7 @@ def plot(seconds: Mapping[str, Sequence[float]]) -> str:
             f'<g class="tick"><line x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{height - 36}"/>'
             f'<text x="{at:.1f}" y="{height - 14}" text-anchor="middle">{10.0**power:g} s</text></g>'
         )
-    names = sides.short(list(seconds))
+    names = short(list(seconds))
     for k, (name, values) in enumerate(zip(names, seconds.values(), strict=True)):
         y = TOP + ROW * (k + 0.5)
         middle = statistics.median(values)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from qlearn.compare.contenders import Contender, ScriptContender
+from qlearn.compare.names import short
 from qlearn.profiling.report import listing, words
 
 Profile = Mapping[str, Any] | None  # none where a side left nothing behind
@@ -15,6 +15,7 @@ Table = list[list[str]]
 
 SMALL = 0.005  # of a side's time; a stage below that on every side is not shown
 HOTTEST = 6
+IMPORTING = "<frozen importlib"  # a stage already, and nobody's function
 LONGEST = 44  # characters of a line of source
 
 
@@ -34,6 +35,8 @@ def profiles(
             found.append(_profile(contender, seed, how))
             if found[-1] is None:
                 say(f"{contender.name} ended before anything of it was profiled")
+            elif line and not found[-1]["lines"]:
+                say(f"{contender.name} has no lines to show; its functions are")
     return found
 
 
@@ -56,48 +59,54 @@ def _training(job: Mapping[str, Any], seed: int) -> dict[str, Any]:
     return {**named, "seed": seed, **options, **job["settings"]}
 
 
-def short(names: Sequence[str]) -> list[str]:
-    """Without the folders of scripts, where that leaves them distinct."""
-    shorter = []
-    for name in names:
-        first, *rest = name.split(" ")
-        shorter.append(" ".join([Path(first).name if first.endswith(".py") else first, *rest]))
-    return shorter if len(set(shorter)) == len(names) else list(names)
-
-
 def stages(names: Sequence[str], of: Sequence[Profile]) -> Table:
     """A row a stage, a column a side; the first row is its heading."""
-    by_name = [{stage["name"]: stage for stage in (side or {}).get("stages", ())} for side in of]
-    largest: dict[str, float] = {}
-    for side in by_name:
-        for name, stage in side.items():
-            largest[name] = max(largest.get(name, 0.0), stage["share"])
+    by_title = [_by_title(side) for side in of]
+    shares: dict[str, float] = {}
+    for side in by_title:
+        for title, (share, _) in side.items():
+            shares[title] = max(shares.get(title, 0.0), share)
     shown = sorted(
-        (name for name, share in largest.items() if share >= SMALL),
-        key=lambda name: (name == words.OTHER, -largest[name]),
+        (title for title, share in shares.items() if share >= SMALL),
+        key=lambda title: (title == words.title(words.OTHER), -shares[title]),
     )
-    rows = [[words.title(name), *(_spent(side.get(name)) for side in by_name)] for name in shown]
+    rows = [
+        [title, *(_spent(*side.get(title, (0.0, 0.0))) for side in by_title)] for title in shown
+    ]
     whole = [words.seconds(side["total_seconds"]) if side else "" for side in of]
     return [["stage", *short(names)], *rows, ["in all", *whole]]
 
 
+def _by_title(side: Profile) -> dict[str, tuple[float, float]]:
+    """Share and seconds; scripts' stages and those of our timers meet where they are called alike."""
+    sums: dict[str, tuple[float, float]] = {}
+    for stage in (side or {}).get("stages", ()):
+        share, seconds = sums.get(words.title(stage["name"]), (0.0, 0.0))
+        sums[words.title(stage["name"])] = share + stage["share"], seconds + stage["seconds"]
+    return sums
+
+
 def hottest(names: Sequence[str], of: Sequence[Profile]) -> Table:
     """The functions with the most time of their own on each side; lines, where they were asked."""
-    line = any(side and "--line" in side["options"] for side in of)
-    columns = [_hottest(side, line) for side in of]
+    columns = [_hottest(side) for side in of]
+    lines = any(side and side["lines"] for side in of)
     rows = [
         [str(place + 1), *(column[place] if place < len(column) else "" for column in columns)]
         for place in range(max(map(len, columns), default=0))
     ]
-    return [["hottest lines" if line else "hottest functions", *short(names)], *rows]
+    return [["hottest lines" if lines else "hottest functions", *short(names)], *rows]
 
 
-def _hottest(side: Profile, line: bool) -> list[str]:
+def _hottest(side: Profile) -> list[str]:
     if side is None:
         return []
-    if line and side.get("lines"):
+    if side["lines"]:
         return [_line(row, side) for row in listing.hottest(side["lines"], HOTTEST)]
-    spots = [spot for spot in side["hotspots"] if spot["share"] >= SMALL]
+    spots = [
+        spot
+        for spot in side["hotspots"]
+        if spot["share"] >= SMALL and not spot["file"].startswith(IMPORTING)
+    ]
     return [_function(spot, side) for spot in spots[:HOTTEST]]
 
 
@@ -107,13 +116,11 @@ def _function(spot: Mapping[str, Any], side: Mapping[str, Any]) -> str:
 
 
 def _line(row: Mapping[str, Any], side: Mapping[str, Any]) -> str:
-    share = words.share(row["seconds"] / side["total_seconds"])
+    spent = words.seconds(row["seconds"])
     text = listing.text_of(row["file"], row["line"])
     text = text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
-    return f"{share}  {words.place(row['file'], row['line'], side)}  {text}"
+    return f"{spent}  {words.place(row['file'], row['line'], side)}  {text}"
 
 
-def _spent(stage: Mapping[str, Any] | None) -> str:
-    if stage is None:
-        return ""
-    return f"{words.share(stage['share'])}  {words.seconds(stage['seconds'])}"
+def _spent(share: float, seconds: float) -> str:
+    return f"{words.share(share)}  {words.seconds(seconds)}" if seconds else ""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qlearn.compare.measure import difference, ratio
+from qlearn.compare.names import short
 
 FEWEST = 5  # turns; of four, all go the same way by mere chance once in eight times
 
@@ -26,6 +27,7 @@ def verdict(
 ) -> Verdict:
     """The fastest of all wins if it is faster than each other one, and scores no worse."""
     names = list(seconds)
+    called = dict(zip(names, short(names), strict=True))
     if len(names) < 2:
         return Verdict(None, "")
     count = len(seconds[names[0]])
@@ -39,25 +41,29 @@ def verdict(
         earlier, later = sorted((fastest, other), key=names.index)
         found = ratio(seconds[earlier], seconds[later])
         if found["low"] <= 1.0 <= found["high"]:
-            who = f"{later} against {earlier}, " if len(others) > 1 else ""
+            who = f"{called[later]} against {called[earlier]}, " if len(others) > 1 else ""
             return Verdict(None, f"no winner: {who}{_between(found)} includes 1")
-    return _of_the_fastest(fastest, others, seconds, scores, lower_is_better)
+    return _of_the_fastest(fastest, others, called, seconds, scores, lower_is_better)
 
 
 def _of_the_fastest(
     fastest: str,
     others: Sequence[str],
+    called: Mapping[str, str],
     seconds: Mapping[str, Sequence[float]],
     scores: Mapping[str, Scores],
     lower_is_better: bool,
 ) -> Verdict:
     next_one = min(others, key=lambda name: statistics.median(seconds[name]))
     found = ratio(seconds[next_one], seconds[fastest])
-    words = f"{fastest} is {_times(found['median'])}x as fast as {next_one} ({_between(found)})"
+    words = (
+        f"{called[fastest]} is {_times(found['median'])}x as fast as {called[next_one]}"
+        f" ({_between(found)})"
+    )
     told = {other: _compared(scores[fastest], scores[other], lower_is_better) for other in others}
     for other in others:
         if told[other] == "worse":
-            than = f" than {other}" if len(others) > 1 else ""
+            than = f" than {called[other]}" if len(others) > 1 else ""
             but = f"but scores worse{than}: {_against(scores[fastest], scores[other])}"
             return Verdict(None, f"no winner: {words}, {but}")
     if told[next_one]:
