@@ -19,4 +19,4 @@ def targets():
 
 
 if __name__ == "__main__":
-    sys.exit(main(["compare", *targets(), "--headless", *sys.argv[1:]]))
+    sys.exit(main(["compare", *targets(), "--profile", "--headless", *sys.argv[1:]]))

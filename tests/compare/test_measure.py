@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from qlearn.compare.measure import alternate, ratio, spread
+from qlearn.compare.measure import alternate, difference, ratio, spread, turns
 
 
 def test_contenders_run_forwards_then_backwards_after_a_warm_up():
@@ -52,3 +52,35 @@ def test_turns_are_resampled_in_pairs():
 def test_as_many_of_both_are_needed():
     with pytest.raises(ValueError, match="argument 2 is shorter"):
         ratio([1.0, 2.0], [1.0])
+
+
+def test_turns_say_which_of_them_count():
+    assert [(turn, "".join(order)) for turn, order in turns("abc", repeats=3, warmup=2)] == [
+        (-2, "abc"), (-1, "cba"), (0, "abc"), (1, "cba"), (2, "abc"),
+    ]  # fmt: skip
+
+
+def test_the_interval_of_constants_is_a_point():
+    assert ratio([6.0] * 5, [2.0] * 5) == {"median": 3.0, "low": 3.0, "high": 3.0}
+    assert difference([6.0] * 5, [2.0] * 5) == {"median": 4.0, "low": 4.0, "high": 4.0}
+
+
+def test_of_five_pairs_the_interval_reaches_from_the_least_to_the_most():
+    """Three equal draws of five make their value the median: once in 17 times, for each end."""
+    assert ratio([1.0, 2.0, 3.0, 4.0, 5.0], [1.0] * 5) == {"median": 3.0, "low": 1.0, "high": 5.0}
+
+
+def test_to_swap_the_sides_turns_the_interval_over():
+    first, second = [1.0, 1.3, 0.9, 1.1, 1.2], [2.0, 2.2, 2.6, 1.9, 2.1]
+    there, back = ratio(first, second), ratio(second, first)
+    assert back["low"] == pytest.approx(1 / there["high"])
+    assert back["high"] == pytest.approx(1 / there["low"])
+    assert difference(first, second)["low"] == -difference(second, first)["high"]
+
+
+def test_the_same_values_have_the_same_interval_every_time():
+    values, base = [1.0, 1.3, 0.9, 1.1, 1.2], [2.0, 2.2, 2.6, 1.9, 2.1]
+    random.seed(1)
+    first = ratio(values, base)
+    random.seed(2)
+    assert ratio(values, base) == first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ KINDS = {
     "rest": "#b9c0c7",
 }
 WIDTH, ROW, TOP, BOTTOM = 8.0, 0.42, 0.55, 0.55  # inches
+LINE, NAME = 105, 28  # letters that fit
 LEFT, RIGHT, BETWEEN = 0.24, 0.97, 0.05  # shares of the width
 PALER, PALEST = 0.14, 0.55  # shares of white
 LETTER = 0.009  # of a band; a stage without room for its name stays without
@@ -59,7 +61,7 @@ def draw(found: Mapping[str, Any], seconds: Mapping[str, Sequence[float]]) -> An
     bottom, high = 1 - (TOP + panel) / height, panel / height
     times = page.add_axes((LEFT, bottom, middle - LEFT - BETWEEN / 2, high))
     ratios = page.add_axes((middle + BETWEEN / 2, bottom, RIGHT - middle - BETWEEN / 2, high))
-    names = short(list(seconds))
+    names = ["\n".join(textwrap.wrap(name, NAME)[:2]) for name in short(list(seconds))]
     _draw_seconds(times, list(seconds.values()))
     _draw_ratios(ratios, found["rows"], list(seconds.values()))
     for axes, named in ((times, names), (ratios, [])):
@@ -69,7 +71,8 @@ def draw(found: Mapping[str, Any], seconds: Mapping[str, Sequence[float]]) -> An
             page.add_axes((LEFT, BOTTOM / 2 / height, RIGHT - LEFT, high)), profiles, names
         )
     if found.get("verdict"):
-        page.text(0.015, 1 - 0.12 / height, found["verdict"], fontsize=plotting.NORMAL,
+        heading = textwrap.fill(found["verdict"], LINE)
+        page.text(0.015, 1 - 0.1 / height, heading, fontsize=plotting.NORMAL,
                   color=plotting.INK, va="top")  # fmt: skip
     return page
 

@@ -26,6 +26,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child, .sides th, .sides td { text-align: left; }
+.sides td { white-space: pre-wrap; } th:first-child, td:first-child { overflow-wrap: anywhere; }
 svg { width: 100%; min-width: 34rem; height: auto; margin: 1.5rem 0; }
 text { fill: var(--ink); } .note { color: var(--soft); }
 .tick text { fill: var(--soft); } .tick line { stroke: var(--line); }
@@ -57,7 +58,7 @@ def page(found: Mapping[str, Any], seconds: Mapping[str, Sequence[float]]) -> st
 <meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>
 <h1>Side by side</h1>
 <p>{html.escape(found["verdict"])}</p>
-{_table([HEADINGS, *map(_cells, found["rows"])])}
+{_table(_told([HEADINGS, *map(_cells, found["rows"])]))}
 <div class="wide">{plot(seconds)}</div>
 {_profiles(found)}
 <p class="note">Contenders ran in turn, forwards then backwards, each time in a fresh process, after
@@ -73,6 +74,12 @@ def _profiles(found: Mapping[str, Any]) -> str:
     names, of = [row["name"] for row in found["rows"]], found["profiles"]
     tables = [sides.stages(names, of), sides.hottest(names, of)]
     return "<h2>Where the time of each goes</h2>" + "".join(_table(t, "sides") for t in tables)
+
+
+def _told(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """Without the columns in which no row says anything."""
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    return list(zip(*columns, strict=True))
 
 
 def _table(rows: Sequence[Sequence[str]], kind: str = "") -> str:
