@@ -118,7 +118,9 @@ def test_the_classic_table(tmp_path):
     assert membership.sizes["entries"] == 4
     assert "if self.place in HOLES:" in membership.fix
     assert found["object-per-step"].seconds == pytest.approx(0.2)
-    assert found["dict-table"].sizes == {"entries": 100, "actions": 4}
+    assert found["dict-table"].sizes == {
+        "entries": 100, "actions": 4, "targets": True, "attribute": True,
+    }  # fmt: skip
     assert "self.Q[i * columns + j]" in found["dict-table"].fix
     assert "best" in found["scalar-numpy"].fix
     lines = (tmp_path / "script.py").read_text().splitlines()
@@ -232,7 +234,7 @@ def test_the_classic_trainer(tmp_path):
     found = find(tmp_path, TRAINER, TRAINER_ROWS, TRAINER_SEEN)
     assert set(found) == {"loop-over-batch", "tensor-from-list", "target-not-detached"}
     loop = found["loop-over-batch"]
-    assert loop.share == pytest.approx(0.6)
+    assert loop.share == pytest.approx(0.8)  # the way back is one of the loop's, too
     assert loop.sizes["batch"] == 1000
     assert "self.model(next_state).amax" in loop.fix
 

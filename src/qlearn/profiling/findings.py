@@ -31,6 +31,7 @@ class Finding:
     fix: str = ""
     sizes: dict[str, Any] = field(default_factory=dict)
     proof: Measured | None = None
+    trade: bool = False  # faster, and something else is learned: promised to nobody
     parts: tuple[ast.AST, ...] = ()  # what would go, where several findings want the same
 
     @property
@@ -42,7 +43,7 @@ class Finding:
 
     def report(self) -> dict[str, Any]:
         """Its object in `profile --json`; no gain limit where all of the run could go."""
-        kept = ("rule", "file", "line", "evidence", "seconds", "share", "why", "fix")
+        kept = ("rule", "file", "line", "evidence", "seconds", "share", "why", "fix", "trade")
         return {name: getattr(self, name) for name in kept} | {
             "gain_limit": self.gain_limit if math.isfinite(self.gain_limit) else None,
             "proof": asdict(self.proof) if self.proof is not None else None,

@@ -34,8 +34,10 @@ def finding(
     parts: Iterable[Site] | None = None,
     sizes: dict[str, Any] | None = None,
     faster: bool = True,
+    trade: bool = False,
 ) -> Finding:
     """The share is of the working seconds; `faster=False`: mending it is for learning, not speed.
+    `trade`: it learns something else then, too.
 
     `parts` are the places whose seconds these are, if not the site alone.
     """
@@ -52,6 +54,7 @@ def finding(
         why=why,
         fix=fix,
         sizes=sizes or {},
+        trade=trade,
         parts=tuple(part.node for part in ([site] if parts is None else parts)),
     )
 

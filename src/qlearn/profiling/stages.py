@@ -48,7 +48,15 @@ class Reader:
     @property
     def learning(self) -> str:
         """A table is updated; a network's loss is made, the rest of its step has stages."""
-        return "loss" if self.deep else "update"
+        return "loss" if self.deep and self._has_network else "update"
+
+    @cached_property
+    def _has_network(self) -> bool:
+        """Tables may be tensors, too."""
+        return any(
+            isinstance(node, ast.Attribute) and node.attr in _OF_NETWORKS
+            for node in ast.walk(self.source.tree)
+        )
 
     # --- functions
 
@@ -450,6 +458,8 @@ def _draws(dotted: str) -> bool:
     )
 
 
+_OF_NETWORKS = {"backward", "gradient", "apply_gradients", "fit", "train_on_batch", "Module",
+                "state_dict", "parameters", "value_and_grad", "grad"}  # fmt: skip
 _STEPS = {"step", "reset", "step_async", "step_wait", "close", "play_step"}
 _KEEPS = {"append", "appendleft", "add", "push", "store", "extend", "put", "insert"}
 _TELLS = {"write", "add_scalar", "log", "info", "debug", "set_postfix", "set_description",

@@ -105,6 +105,8 @@ def predicted_gain(facts: Facts, findings: Sequence[Finding]) -> float:
     samples = [(s.seconds, facts.nodes_around(s.stack)) for s in facts.working_samples()]
     saved, fractions = 0.0, []
     for finding in findings:
+        if finding.trade:
+            continue
         parts = set(finding.parts)
         covered = sum(seconds for seconds, nodes in samples if nodes & parts)
         if covered:

@@ -31,9 +31,10 @@ def find(facts: Facts) -> Iterator[Finding]:
             site,
             f"{called} runs after every step of one environment: "
             + patterns.amount(facts, site.seconds, site.calls)
-            + "; a trade: fewer updates, more steps",
+            + "; learning less often is a trade: fewer updates, more steps",
             _fix(facts, site),
             seconds=seconds,
+            trade=True,
         )
 
 

@@ -27,7 +27,7 @@ def find(facts: Facts) -> Iterator[Finding]:
         table = patterns.name_of(target.value)
         if (
             not table
-            or not _updates_itself(site.node, table)
+            or not _updates_itself(facts, site, table)
             or not _by_arrays(facts, site, target)
         ):
             continue
@@ -55,8 +55,14 @@ def _called_often(facts: Facts, site) -> bool:
     return function is not None and (function.calls or 0) >= 10
 
 
-def _updates_itself(node: ast.Assign | ast.AugAssign, table: str) -> bool:
-    return isinstance(node, ast.AugAssign) or table in set(patterns.names_below(node.value))
+def _updates_itself(facts: Facts, site, table: str) -> bool:
+    """The table's own entries go into the new value, at once or by way of a name."""
+    if isinstance(site.node, ast.AugAssign):
+        return True
+    names = set(patterns.names_below(site.node.value))
+    scope, source = patterns.scope_of(facts, site.file, site.node), facts.source(site.file)
+    given = (value for name in names for value in source.assigned(name, scope))
+    return table in names or any(table in set(patterns.names_below(value)) for value in given)
 
 
 def _parts(target: ast.Subscript) -> list[ast.expr]:
