@@ -87,7 +87,7 @@ def test_compare_in_json(capsys, tmp_path):
     (tmp_path / "mine.py").write_text("print('score: 3.5')\n")
     found = answer(capsys, "compare", f"{tmp_path}/mine.py", "--repeats", "2", "--metric",
                    r"score: ([\d.]+)")  # fmt: skip
-    assert found.keys() == {"rows", "report"}
+    assert found.keys() == {"rows", "report", "compared", "winner", "verdict"}
     assert found["rows"][0]["metric"] == 3.5
 
 

@@ -12,10 +12,10 @@ from qlearn.profiling.proof import Measured, Proof, in_turn, measure, timer
 
 NETWORK = {"parameters": 4_000, "inputs": 4, "outputs": 2, "batch": 32, "threads": 1}
 SIZES = {
-    "dict-table": {"entries": 100, "actions": 4},
+    "dict-table": {"entries": 100, "actions": 4, "targets": True, "attribute": True},
     "table-copy": {"kind": "dict", "entries": 100, "shape": (), "deep": False},
     "list-membership": {"entries": 40, "value": "tuple"},
-    "object-per-step": {"attributes": 3},
+    "object-per-step": {"attributes": 3, "answers": 2},
     "scalar-numpy": {"called": "numpy.random.choice", "entries": 4},
     "repeated-loop": {"entries": 4},
     "loop-over-batch": NETWORK,
@@ -76,6 +76,21 @@ def test_proofs_for_other_machines_are_python(rule):
     text = proof_of(rule, SIZES[rule])
     timer(text.setup, text.before)
     timer(text.setup, text.after)
+
+
+@pytest.mark.parametrize("targets", [False, True])
+@pytest.mark.parametrize("attribute", [False, True])
+def test_a_dict_is_looped_over_in_any_of_its_forms(targets, attribute, monkeypatch):
+    monkeypatch.setattr("qlearn.profiling.proof.LEAST_BLOCK_SECONDS", 0.0)
+    sizes = {"entries": 100, "actions": 4, "targets": targets, "attribute": attribute}
+    assert in_turn(proof_of("dict-table", sizes)).speedup > 0
+
+
+@pytest.mark.parametrize("answers", [0, 3])
+def test_an_object_is_asked_or_not(answers, monkeypatch):
+    monkeypatch.setattr("qlearn.profiling.proof.LEAST_BLOCK_SECONDS", 0.0)
+    sizes = {"attributes": 2, "answers": answers}
+    assert in_turn(proof_of("object-per-step", sizes)).speedup > 0
 
 
 @pytest.mark.parametrize("kind", ["dict", "defaultdict", "list", "ndarray", "Tensor"])

@@ -51,19 +51,20 @@ class EngineContender:
 
     name: str
     job: Mapping[str, Any]
+    warm: bool = True
 
     def prepare(self) -> None:
-        """Builds everything once, so that a mistake is told before anything is timed."""
+        """Looks at everything once, so that a mistake is told before anything is timed."""
         self._work(None)
 
     def measure(self, seed: int) -> Measurement:
         took, found = self._work(seed)
-        judging = Cost(**found.pop("judging"))
-        total = Cost(took.seconds - judging.seconds, took.cpu_seconds - judging.cpu_seconds)
+        aside = Cost(**found.pop("aside"))
+        total = Cost(took.seconds - aside.seconds, took.cpu_seconds - aside.cpu_seconds)
         return Measurement(total, training=Cost(**found.pop("training")), **found)
 
     def _work(self, seed: int | None) -> tuple[Execution, dict[str, Any]]:
-        question = json.dumps({**self.job, "seed": seed})
+        question = json.dumps({**self.job, "seed": seed, "warm": self.warm})
         took = execute([sys.executable, "-m", "qlearn.compare.worker"], question)
         try:
             found = json.loads(took.output)

@@ -37,8 +37,9 @@ def contenders(targets: Sequence[str], asked: Asked) -> list[Contender]:
     """A contender for each target and engine; nothing is started yet."""
     _refuse_the_unheeded(targets, asked)
     made: list[Contender] = []
+    warm = not any(map(_is_script, targets))  # a script is never warm, nor are those beside it
     for target in targets:
-        made += [_script(target, asked)] if _is_script(target) else _trainings(target, asked)
+        made += [_script(target, asked)] if _is_script(target) else _trainings(target, asked, warm)
     if len({contender.name for contender in made}) < len(made):
         raise UserError("the same contender stands twice; name each target and engine once")
     return made
@@ -104,7 +105,7 @@ def _pattern(metric: str | None) -> re.Pattern[str] | None:
         raise UserError(f"--metric {metric!r} is no regular expression: {error}") from None
 
 
-def _trainings(target: str, asked: Asked) -> list[Contender]:
+def _trainings(target: str, asked: Asked, warm: bool) -> list[Contender]:
     job = _job_of_run(target) if _is_run(target) else _job_of_environment(target, asked)
     budget = {"steps": asked.steps, "episodes": asked.episodes}
     job["settings"] |= {key: amount for key, amount in budget.items() if amount is not None}
@@ -114,9 +115,10 @@ def _trainings(target: str, asked: Asked) -> list[Contender]:
     for engine in engines:  # every name is looked at before the first is started
         environment = find(job["env"], job["env_options"])
         registry.choose(environment, job["algo"], engine, job["settings"])
+    names = [f"{target} {engine}" if asked.engines else target for engine in engines]
     return [
-        EngineContender(f"{target} {engine}" if asked.engines else target, job | {"engine": engine})
-        for engine in engines
+        EngineContender(name, job | {"engine": engine}, warm)
+        for name, engine in zip(names, engines, strict=True)
     ]
 
 

@@ -1,11 +1,13 @@
 """One training in a process of its own, so that its memory is its own.
 
 Reads a JSON object from standard input (a job and its seed) and answers with another: what the
-training took and what it learned. Without a seed, everything is built and nothing trained.
+training took and what it learned, and what was done `aside`. A `warm` one has trained a little
+before: what happens once a process would be most of a short training. Without a seed, all names and settings are looked at, no more.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -19,6 +21,7 @@ from qlearn.runs.training import peak_memory_mb
 
 MOST_JUDGED_STATES = 50_000
 EVALUATION_SEED = 1_000_000_007
+WARM_UP_SEED, WARM_UP_STEPS = 1_000_000_009, 1_000
 
 
 class Clock:
@@ -38,20 +41,28 @@ class Clock:
 def work(job: dict[str, Any]) -> dict[str, Any]:
     environment = find(job["env"], job["env_options"])
     choice = choose(environment, job["algo"], job["engine"], job["settings"])
-    seed = 0 if job["seed"] is None else job["seed"]
-    learner = registry.make_learner(choice.algo, choice.engine, environment, choice.config, seed)
     if job["seed"] is None:
-        return {"engine": learner.engine}
+        return {"engine": choice.engine}
+
+    def learner_of(seed: int) -> Any:
+        return registry.make_learner(choice.algo, choice.engine, environment, choice.config, seed)
+
+    aside = Clock()
+    if job["warm"]:
+        learner_of(WARM_UP_SEED).advance(WARM_UP_STEPS)
+    warming = aside.read()
+    learner = learner_of(job["seed"])
     clock = Clock()
     while not learner.finished:
         learner.advance(choice.config.steps)
     training, peak = clock.read(), peak_memory_mb()
-    clock = Clock()
+    aside = Clock()
     evaluation = learner.evaluate(100, EVALUATION_SEED, 10_000)
     verdict = _verdict(choice.algo, environment, learner)
+    judging = aside.read()
     return {
         "training": training,
-        "judging": clock.read(),
+        "aside": {key: warming[key] + judging[key] for key in warming},
         "env_steps": learner.env_steps,
         "updates": learner.updates,
         "compile_seconds": learner.compile_seconds,
@@ -83,15 +94,14 @@ def _verdict(algo: str, environment: Any, learner: Any) -> dict[str, Any]:
 
 
 def main() -> int:
-    out, sys.stdout = sys.stdout, sys.stderr  # what an environment prints is no answer
     try:
-        answer, code = work(json.load(sys.stdin)), 0
+        with contextlib.redirect_stdout(sys.stderr):  # what an environment prints is no answer
+            answer, code = work(json.load(sys.stdin)), 0
     except UserError as error:
         answer, code = {"error": str(error)}, 2
     except KeyboardInterrupt:
         return 130
-    out.write(json.dumps(answer) + "\n")
-    out.flush()
+    print(json.dumps(answer))
     return code
 
 

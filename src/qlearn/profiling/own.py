@@ -44,7 +44,11 @@ def training_of(target: str, seconds: float | None) -> dict[str, Any]:
         record = find_run(target).whole()
         how = {key: record[key] for key in ("env", "algo", "engine", "seed")}
         how |= {f"env.{key}": value for key, value in record["env_options"].items()}
-        return how | record["config"] | ({"seconds": seconds} if seconds else {})
+        # A limit that was not set is written as 0.
+        settings = {
+            key: value for key, value in record["config"].items() if value or key != "episodes"
+        }
+        return how | settings | ({"seconds": seconds} if seconds else {})
     try:
         find(target, {})
     except UserError as error:
@@ -67,7 +71,7 @@ def profile(
     raw = process.left_behind(folder, target, code)
     facts = build(raw)
     timed = _timed(run)
-    report = {"target": target, "argv": [], "exit_code": process.exit_code(code)}
+    report: dict[str, Any] = {"target": target, "argv": [], "exit_code": process.exit_code(code)}
     report |= summary(facts, _with_rest(timed, facts), [])
     report |= {"run": str(run), "working_seconds": sum(timed.values()) or facts.working_seconds}
     report["measured"]["how"] = "timers"

@@ -6,7 +6,8 @@ import sys
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from .kinds import NUMBERS, SIZED, attributes, describe
+from .attributes import Attributes
+from .kinds import NUMBERS, SIZED, describe
 from .places import Places, full, is_users
 
 FIRST_LOOKS = 3  # at once, then rarer and rarer
@@ -67,6 +68,7 @@ class Looker:
         self._places = places
         self._functions: dict[int, Function] = {}
         self._user_modules: dict[str, bool] = {}
+        self._attributes = Attributes()
 
     def look(self, frame: FrameType | None, now: float) -> None:
         for _ in range(DEEPEST):
@@ -102,7 +104,7 @@ class Looker:
 
     def _look_into(self, frame: FrameType, function: Function, now: float) -> None:
         function.looked(now)
-        for name, value in self._named(dict(frame.f_locals)):
+        for name, value in self._named(dict(frame.f_locals), frame.f_code):
             kind, size, detail = describe(value)
             key = name, "number" if kind in NUMBER_KINDS else kind
             known = function.names.get(key)
@@ -112,7 +114,7 @@ class Looker:
                 known = function.names[key] = Known()
             known.see(kind, size, detail, now)
 
-    def _named(self, variables: dict[str, Any]) -> list[tuple[str, Any]]:
+    def _named(self, variables: dict[str, Any], code: CodeType) -> list[tuple[str, Any]]:
         """Variables, and the attributes of those that are objects of the user's."""
         found = []
         for name, value in variables.items():
@@ -122,7 +124,7 @@ class Looker:
             if self._is_users(type(value)):
                 found += [
                     (f"{name}.{inner}", held)
-                    for inner, held in list(attributes(value).items())
+                    for inner, held in self._attributes.of(value, code)
                     if not isinstance_of(held, SKIPPED)
                 ]
         return found
