@@ -10,6 +10,7 @@ import pytest
 
 import qlearn
 from qlearn.cli.main import main
+from qlearn.profiling.raw import read
 
 CLASSIC = Path(__file__).parents[2] / "examples" / "classic"
 
@@ -257,6 +258,28 @@ def test_a_training_of_ours_has_the_stages_of_its_timers(home):
     for stage in timed:
         if stage["name"] != "other":
             assert shown[stage["name"]] == pytest.approx(stage["seconds"])
+
+
+def test_the_timers_of_a_training_agree_with_the_samples(home):
+    """Where the environment steps from Python, the sampler can see what the timers say."""
+    pytest.importorskip("gymnasium")
+    report = qlearn.profile("gym:Acrobot-v1", seconds=2.0)
+    sampled = dict.fromkeys(("env", "eval"), 0.0)
+    raw = read(report["artifacts"]["raw"])
+    for sample in raw.samples:
+        if sample.thread != "main":
+            continue
+        names = [raw.frames[index].function.rpartition(".")[2] for index in sample.stack]
+        if "_evaluate" in names:
+            sampled["eval"] += sample.seconds
+        elif "_train_a_chunk" in names and "step" in names:
+            sampled["env"] += sample.seconds
+    timed = {stage["name"]: stage["seconds"] for stage in report["stages"]}
+    for name, seconds in sampled.items():
+        assert seconds / report["total_seconds"] == pytest.approx(
+            timed[name] / report["total_seconds"], abs=0.05
+        )
+    assert sampled["env"] > 0.0
 
 
 def test_a_run_is_trained_again_by_its_own_settings(home):
