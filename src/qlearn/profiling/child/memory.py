@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from time import perf_counter
 from typing import Any
 
 from .places import full, is_users
@@ -12,6 +13,7 @@ EVERY = 0.25
 MOST_POINTS = 400
 MOST_LINES = 40
 FIRST_SNAPSHOT = 1.0
+PAUSE = 10  # times as long as a snapshot took, so that a short script is not all snapshots
 FRAMES = 8
 MB = 2**20
 
@@ -79,16 +81,17 @@ class Allocations:
 
     def tick(self, now: float) -> None:
         if self.wanted and now >= self._next:
-            self._next = 2 * now
+            begun = perf_counter()
             self.snapshot(now)
+            self._next = max(2 * now, now + PAUSE * (perf_counter() - begun))
 
     def snapshot(self, now: float) -> None:
         if not self.wanted or not self._tracemalloc.is_tracing():
             return
         held: dict[tuple[str, int], int] = {}
-        for trace in self._tracemalloc.take_snapshot().traces:
-            line = users_line(trace.traceback)
-            held[line] = held.get(line, 0) + trace.size
+        for alike in self._tracemalloc.take_snapshot().statistics("traceback"):
+            line = users_line(alike.traceback)
+            held[line] = held.get(line, 0) + alike.size
         for line in self._history.keys() | held.keys():
             self._history.setdefault(line, []).append([now, held.get(line, 0) / MB])
 
