@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -110,12 +112,20 @@ def test_the_script_prints_its_table():
     assert [len(line.split()) for line in done.stdout.splitlines()] == [5] * 5
 
 
-def test_main_compares_both(tmp_path):
+def test_main_profiles_and_compares_both(tmp_path):
     pytest.importorskip("torch")
-    subprocess.run(
-        [sys.executable, CLASSIC / "main.py", "--repeats", "1", "--out", tmp_path / "both.html"],
-        cwd=tmp_path, capture_output=True, text=True, check=True,
+    done = subprocess.run(
+        [sys.executable, CLASSIC / "main.py", "--repeats", "1", "--json", "--out", "both.html"],
+        cwd=tmp_path, env=os.environ | {"QLEARN_RUNS": str(tmp_path / "runs")},
+        capture_output=True, text=True, check=True,
     )  # fmt: skip
+    found = json.loads(done.stdout)
+    scripts = ["q_learning.py", "pytorch_q_learning.py"]
+    assert [Path(row["name"].split()[0]).name for row in found["rows"]] == scripts
+    assert [Path(side["target"]).name for side in found["profiles"]] == scripts
+    functions = [{spot["function"] for spot in side["hotspots"]} for side in found["profiles"]]
+    assert "Agent.Q_Learning" in functions[0]
+    assert "update_q" in functions[1]
     page = (tmp_path / "both.html").read_text()
     assert "/q_learning.py 2000" in page
     assert "/pytorch_q_learning.py 64 200" in page
