@@ -46,7 +46,7 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     out = tmp_path_factory.mktemp("report") / "page.html"
-    return compare("grid", engines=["dict", "numba", "torch"], repeats=1, episodes=800,
+    return compare("grid", engines=["dict", "numba", "numpy"], repeats=1, episodes=800,
                    lr=0.5, epsilon=0.1, out=out)  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def test_a_row_for_every_engine_with_every_key(found):
     assert found["compared"] == "train_seconds"
     assert found["winner"] is None  # of one turn
     assert [row["name"] for row in found["rows"]] == [
-        f"grid {engine}" for engine in ("dict", "numba", "torch")
+        f"grid {engine}" for engine in ("dict", "numba", "numpy")
     ]
     for row in found["rows"]:
         assert row.keys() >= KEYS

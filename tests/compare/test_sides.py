@@ -53,7 +53,7 @@ def test_each_side_is_profiled_once_after_all_turns(scripts, capfd):
     for side, seconds in ((first, 0.6), (second, 0.3)):
         assert side.keys() >= PROFILE
         assert sum(stage["share"] for stage in side["stages"]) == pytest.approx(1.0)
-        assert seconds < side["total_seconds"] < seconds + 5
+        assert side["total_seconds"] > seconds
         assert side["hotspots"][0]["function"] == "work"
     assert Path(first["target"]).name == "two.py"
     json.dumps(found)
