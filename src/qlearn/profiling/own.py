@@ -14,9 +14,11 @@ from qlearn.envs.registry import find
 from qlearn.errors import UserError
 from qlearn.profiling import process
 from qlearn.profiling.facts import Facts, build
-from qlearn.profiling.raw import Raw
+from qlearn.profiling.raw import MAIN, Frame, Raw
+from qlearn.profiling.source import library
 from qlearn.profiling.summary import summary
 from qlearn.runs.folder import find_run, runs_folder
+from qlearn.runs.stages import Stages
 
 DEFAULT_SECONDS = 10.0
 
@@ -89,12 +91,30 @@ def _timed(run: Path) -> dict[str, float]:
 
 
 def _with_rest(timed: dict[str, float], facts: Facts) -> dict[str, float]:
-    """All of the process: imports and compiling, also what came before the training's own
-    clock, as they were sampled; the rest as what nobody timed."""
+    """All of the process: imports and compiling around the timers as they were sampled, the rest
+    as what nobody timed."""
     if not timed:
         return facts.stages
-    seconds = dict(timed) | {"imports": facts.stages.get("imports", 0.0)}
-    compiling = max(timed.get("compiling", 0.0), facts.stages.get("compiling", 0.0))
-    seconds |= {"compiling": compiling} if compiling else {}
-    rest = facts.total_seconds - sum(seconds.values())
-    return seconds | {"other": seconds.get("other", 0.0) + max(0.0, rest)}
+    around = _sampled_around(facts)
+    compiling = max(timed.get("compiling", 0.0), around.get("compiling", 0.0))
+    seconds = dict(timed) | {"imports": around.get("imports", 0.0)}
+    seconds.pop("compiling", None)
+    rest = max(0.0, facts.total_seconds - sum(seconds.values()))
+    if compiling:  # the rest of it was within what the timers say
+        seconds["compiling"] = min(compiling, rest)
+        rest -= seconds["compiling"]
+    return seconds | {"other": seconds.get("other", 0.0) + rest}
+
+
+def _sampled_around(facts: Facts) -> dict[str, float]:
+    """Seconds by stage of what the training's timers do not cover."""
+    raw, seconds = facts.raw, dict[str, float]()
+    timing = {index for index, frame in enumerate(raw.frames) if _times(frame)}
+    for sample, stage in zip(raw.samples, facts.attribution.of_samples, strict=True):
+        if sample.thread == MAIN and not timing.intersection(sample.stack):
+            seconds[stage] = seconds.get(stage, 0.0) + sample.seconds
+    return seconds
+
+
+def _times(frame: Frame) -> bool:
+    return library(frame.file) == Stages.__module__ and frame.function == Stages.timed.__qualname__
