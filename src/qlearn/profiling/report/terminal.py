@@ -88,6 +88,8 @@ def _head(report: Mapping[str, Any]) -> RenderableType:
     facts = [f"{words.seconds(report['total_seconds'])} in all"]
     if report.get("working_seconds"):
         facts.append(f"{words.seconds(report['working_seconds'])} of it working")
+    if report.get("cpu_seconds"):
+        facts.append(f"{words.seconds(report['cpu_seconds'])} of processor time")
     if report.get("peak_memory_mb"):
         facts.append(f"{words.megabytes(report['peak_memory_mb'])} at most")
     if words.growth(report) > MUCH * (report.get("peak_memory_mb") or 0):
