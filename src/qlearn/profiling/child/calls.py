@@ -10,7 +10,8 @@ from typing import Any
 
 from .places import HERE, full
 
-FIRST, EVERY, LENGTH = 0.03, 0.5, 0.015
+FIRST, EVERY, LENGTH = 0.03, 0.5, 0.008
+FULL_RATE, RAREST = 4, 4  # windows before they become rarer; how many times as rare, at most
 LEAST_PROGRESS = 0.2  # of a window, however much the counting costs
 
 
@@ -23,6 +24,7 @@ class Calls:
         self._overhead = 0.0 if exact else overhead()
         self._opened: float | None = None
         self._next = FIRST
+        self._count = 0
         self._watched = 0.0
 
     @property
@@ -90,7 +92,9 @@ class Calls:
         if self._opened is not None:
             self._watched += now - self._opened
         self._opened = None
-        self._next = now + EVERY * (0.8 + 0.4 * (now * 7.3 % 1.0))  # never in step with the script
+        self._count += 1
+        pause = EVERY * min(1 + self._count // FULL_RATE, RAREST)
+        self._next = now + pause * (0.8 + 0.4 * (now * 7.3 % 1.0))  # never in step with the script
 
     def _disable(self) -> None:
         if sys.getprofile() in (None, self._profiler):

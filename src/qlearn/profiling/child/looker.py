@@ -12,7 +12,7 @@ from .places import Places, full, is_users
 
 FIRST_LOOKS = 3  # at once, then rarer and rarer
 PAUSE = 0.1
-GROWTH = 1.15
+GROWTH = 1.25
 MOST_NAMES = 80
 DEEPEST = 50
 MOST_HISTORY = 64

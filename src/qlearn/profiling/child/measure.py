@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from time import perf_counter, process_time
+from time import perf_counter, process_time, thread_time
 from types import FrameType
 from typing import Any
 
@@ -24,9 +24,10 @@ from .torch_trace import TorchTrace
 
 VERSION = 1
 PERIOD = 0.005
+EARLY, LATER_PERIOD = 1.0, 0.01  # seconds with more samples, for scripts that are over soon
 WATCH_PERIOD = 0.05
 FLUSH_EVERY = 1.0
-FLUSH_SHARE = 0.01  # of the run, at most
+FLUSH_SHARE = 0.003  # of the run, at most
 AGAIN = 5.0  # seconds, when a script has swallowed that it was to stop
 GRACE = 10.0
 THREAD = "qlearn-profile"
@@ -39,7 +40,7 @@ class Stopped(KeyboardInterrupt):
 
 class Measure:
     """Ticks come in the main thread; a thread of its own looks after memory, other threads and the
-    file, which is written every second, so that even a process that is killed leaves it."""
+    file, which is written about every second, so that even a process that is killed leaves it."""
 
     def __init__(self, folder: str, options: dict[str, Any], script: str, rest: list[str]) -> None:
         self.options = options
@@ -74,6 +75,7 @@ class Measure:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=THREAD, daemon=True)
         self._running = True
+        self._early = True
         self._ticking = False  # a tick may come while one is at work
         self._flush_took = 0.0
         self._trouble: list[str] = []
@@ -133,6 +135,9 @@ class Measure:
         if stack:
             self._samples.add(MAIN, stack, max(now - self._last, 0.0), now)
             self._last = now
+        if self._early and now >= EARLY:
+            self._early = False
+            self._ticks.every(LATER_PERIOD)
         self._looker.look(frame, now)
         self._torch.tick(frame, now)
         self._lines.tick(now)
@@ -189,10 +194,10 @@ class Measure:
                     self._give_up()
 
     def _look_around(self, now: float) -> None:
-        begun = perf_counter()
+        begun = thread_time()  # what it waits for its turn costs nobody anything
         for look in (self._memory.tick, self._allocations.tick, self._look_at_threads):
             self._safely(look, now)
-        self._cost += perf_counter() - begun
+        self._cost += thread_time() - begun
 
     def _look_at_threads(self, now: float) -> None:
         """The others; and the main one, where no ticks come."""

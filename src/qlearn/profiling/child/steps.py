@@ -18,7 +18,7 @@ from .places import Places, Stack
 FIRST, EVERY = 0.06, 0.4
 LENGTH = 4_000_000  # nanoseconds
 MOST = 6000  # steps of one window
-FULL_RATE = 32  # windows, before they become rarer
+FULL_RATE, RAREST = 8, 4  # windows before they become rarer; how many times as rare, at most
 
 
 class Steps:
@@ -41,7 +41,7 @@ class Steps:
             self._close_if_over()
         elif now >= self._next and sys.gettrace() is None:
             self._count += 1
-            self._next = now + EVERY * (1 + self._count // FULL_RATE)
+            self._next = now + EVERY * min(1 + self._count // FULL_RATE, RAREST)
             self._open(frame)
 
     def claim(self) -> float:

@@ -90,6 +90,11 @@ class Ticks:
             signal.signal(self._timer.signal, self._called)
             self._timer.start(seconds)
 
+    def every(self, seconds: float) -> None:
+        """From now on, instead of what it was started with."""
+        if self.alive and self._timer is not None:
+            self._timer.start(seconds)
+
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.stop()
