@@ -341,7 +341,7 @@ def test_what_all_imports_go_through_is_no_function_of_interest(report):
         spots[0] | {"file": f"{words.IMPORTLIB}._bootstrap>", "function": "_load"}
     ]
     assert "_load" not in terminal.text(report) + html.page(report)
-    report["hotspots"] += spots
+    report["hotspots"] += [*spots, spots[0] | {"self_seconds": 0.0}]
     assert words.spots(report) == spots
 
 

@@ -218,9 +218,12 @@ def instead(report: Mapping[str, Any]) -> str:
 
 
 def spots(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The functions with the most time of their own, without those that all imports go through."""
-    found = report.get("hotspots") or ()
-    return [spot for spot in found if not spot["file"].startswith(IMPORTLIB)]
+    """The functions with time of their own, without those that all imports go through."""
+    return [
+        spot
+        for spot in report.get("hotspots") or ()
+        if spot["self_seconds"] > 0 and not spot["file"].startswith(IMPORTLIB)
+    ]
 
 
 def growth(report: Mapping[str, Any]) -> float:
