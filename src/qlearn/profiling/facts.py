@@ -24,6 +24,7 @@ from qlearn.profiling.source import (
 from qlearn.profiling.stages import Attribution, Place
 
 HOT = 0.01  # of the working seconds
+LONG = 0.003  # seconds of a call
 AFTERWARDS = {
     "plotting",
     "logging",
@@ -48,7 +49,7 @@ class Seen:
 class Site:
     """An expression or statement of the user's, with what it cost."""
 
-    node: ast.AST
+    node: Any  # of the kind that was asked for
     file: str
     line: int
     function: str
@@ -240,7 +241,7 @@ class Facts:
             for node in _around(places):
                 times.nodes[node] += sample.seconds
             looped = False
-            owners = []
+            owners: list[Owner] = []
             for place in places:
                 source = place.reader.source  # type: ignore[union-attr]
                 owner = place.file, source.qualname(source.function_of(place.node))  # type: ignore[arg-type]
@@ -299,8 +300,8 @@ class Facts:
     def _called(self) -> dict[Owner | None, dict[str, float]]:
         """For each function of the user's, how often it called what, by the callee's short name.
 
-        Under None: calls by nobody who was seen to be called. Where calls are counted in windows,
-        those are the functions that were running already when a window opened.
+        Under None: calls by functions that take long, and by nobody who was seen to be called.
+        Where calls are counted in windows, those were running already when a window opened.
         """
         found: dict[Owner | None, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         for call, owner in zip(self.raw.calls, self._owners, strict=True):
@@ -310,13 +311,13 @@ class Facts:
             for index, times in call.callers:
                 caller = self._owners[index]
                 if caller is not None:  # else a library's
-                    found[caller][name] += times
+                    found[None if self._is_long(caller) else caller][name] += times
             found[None][name] += max(0.0, call.calls - sum(times for _, times in call.callers))
         return found
 
     def _is_long(self, owner: Owner) -> bool:
-        """Was running, and was not seen to be called."""
-        return owner not in self._function_counts and self._times.functions.get(owner, 0.0) > 0.0
+        """Its calls are long beside a window in which calls are counted, or none was seen."""
+        return self._times.functions.get(owner, 0.0) > LONG * self._function_counts.get(owner, 0)
 
     @cached_property
     def _call_counts(self) -> dict[ast.AST, int]:

@@ -63,7 +63,7 @@ def amount(facts: Facts, seconds: float, calls: float | None) -> str:
     """`about 450,000 times, 0.61 s, 43 %`."""
     times = f"about {rounded(calls)} times, " if calls else ""
     share = seconds / facts.working_seconds if facts.working_seconds else 0.0
-    return f"{times}{seconds:.2f} s, {share:.0%} of the working time"
+    return f"{times}{seconds:.2f} s, {100 * share:.0f} % of the working time"
 
 
 def rounded(count: float) -> str:

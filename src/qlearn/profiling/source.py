@@ -10,6 +10,7 @@ import sysconfig
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import qlearn
 
@@ -34,7 +35,7 @@ class Source:
             child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)
         }
         self._at: dict[Span, ast.AST] = {}
-        self._qualnames = {node: name for node, name in _qualnames(self.tree, "")}
+        self._qualnames = dict(_qualnames(self.tree, ""))
         self.imports = _imports(self.tree)
         self._names = self.imports | self._aliases()
         self._bound = _bound(self.tree)
@@ -57,7 +58,7 @@ class Source:
             yield above
             node = above
 
-    def statement(self, node: ast.AST) -> ast.AST:
+    def statement(self, node: ast.AST) -> Any:
         """The statement that the node is or stands in; the module of what is neither."""
         if isinstance(node, ast.stmt):
             return node
@@ -67,9 +68,8 @@ class Source:
         """The def around the node; None at the module's level. A lambda belongs to its def."""
         inside = node
         for above in self.parents(node):
-            if isinstance(above, FUNCTIONS):
-                if inside not in above.decorator_list:
-                    return above
+            if isinstance(above, FUNCTIONS) and inside not in above.decorator_list:
+                return above
             inside = above
         return None
 
@@ -98,7 +98,8 @@ class Source:
 
     def loops(self, node: ast.AST) -> list[ast.AST]:
         """The loops that repeat the node within its function, the innermost first."""
-        found, inside, stop = [], node, self.function_of(node)
+        inside, stop = node, self.function_of(node)
+        found: list[ast.AST] = []
         first = True
         for above in self.parents(node):
             if above is stop:
@@ -108,11 +109,8 @@ class Source:
             elif isinstance(above, COMPREHENSIONS):
                 if inside is not above.generators[0] or not first:
                     found.append(above)
-            elif isinstance(above, ast.While) or (
-                isinstance(above, (ast.For, ast.AsyncFor)) and inside is not above.iter
-            ):
-                if inside not in above.orelse:
-                    found.append(above)
+            elif _repeats(above, inside):
+                found.append(above)
             inside = above
         return found
 
@@ -249,6 +247,14 @@ def _module(path: Path) -> str:
 
 
 # --- the tree
+
+
+def _repeats(above: ast.AST, inside: ast.AST) -> bool:
+    """A loop that goes over the node again and again: its test or body, not what it goes over."""
+    if isinstance(above, ast.While):
+        return inside not in above.orelse
+    looped = isinstance(above, (ast.For, ast.AsyncFor)) and inside is not above.iter
+    return looped and inside not in above.orelse  # type: ignore[attr-defined]
 
 
 def _first_line(node: Function) -> int:

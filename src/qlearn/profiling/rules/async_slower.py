@@ -63,23 +63,23 @@ def _made(facts: Facts) -> Iterator[tuple]:
         mode = given.get("vectorization_mode")
         if isinstance(mode, ast.Constant) and str(mode.value).lower() == "async":
             count = given.get("num_envs")
-            known = isinstance(count, ast.Constant) and isinstance(count.value, int)
-            yield site, count.value if known else 4
+            yield site, getattr(count, "value", None) or 4
 
 
 def _count(facts: Facts, site, made: ast.AST) -> int:
     if isinstance(made, ast.ListComp):
         return patterns.length_of(facts, site, made.generators[0].iter)
-    if isinstance(made, ast.BinOp) and isinstance(made.right, ast.Constant):
-        return int(made.right.value)
+    times = getattr(made, "right", None)  # [make] * 8
+    if isinstance(times, ast.Constant) and isinstance(times.value, int):
+        return times.value
     return patterns.length_of(facts, site, made)
 
 
 def _env_id(tree: ast.AST) -> str:
     for call in patterns.calls_below(tree):
-        if patterns.name_of(call.func).rsplit(".", 1)[-1] in ("make", "make_vec") and call.args:
-            if isinstance(call.args[0], ast.Constant):
-                return str(call.args[0].value)
+        made = patterns.name_of(call.func).rsplit(".", 1)[-1] in ("make", "make_vec")
+        if made and call.args and isinstance(call.args[0], ast.Constant):
+            return str(call.args[0].value)
     return "CartPole-v1"
 
 

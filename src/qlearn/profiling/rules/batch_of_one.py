@@ -42,7 +42,7 @@ def _is_one(facts: Facts, site) -> bool:
     if isinstance(given, ast.Call):
         if getattr(given.func, "attr", "") == "unsqueeze":
             axis = given.args[-1] if given.args else None
-            inside = given.func.value if len(given.args) < 2 else given.args[0]
+            inside = getattr(given.func, "value", given) if len(given.args) < 2 else given.args[0]
             shape = patterns.shape_of(_first_array(facts, site, inside))
             return isinstance(axis, ast.Constant) and axis.value == 0 and len(shape) <= 1
         return False

@@ -48,19 +48,21 @@ def _target(facts: Facts, site, scope: ast.AST) -> ast.stmt | None:
         return statement
     names = {patterns.name_of(t) for t in getattr(statement, "targets", [])} - {""}
     for node in ast.walk(scope):
-        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return)) and _adds_discounted(node):
-            if names & set(patterns.names_below(node)):
-                return node
+        if not isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return)):
+            continue
+        if _adds_discounted(node) and names & set(patterns.names_below(node)):
+            return node
     return None
 
 
 def _adds_discounted(statement: ast.AST) -> bool:
     """reward + gamma * something."""
-    for node in ast.walk(statement):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            if any(patterns.discounts(side) for side in (node.left, node.right)):
-                return True
-    return False
+    return any(
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Add)
+        and any(map(patterns.discounts, (node.left, node.right)))
+        for node in ast.walk(statement)
+    )
 
 
 def _knows_the_end(facts: Facts, site, scope: ast.AST, target: ast.stmt) -> bool:

@@ -37,7 +37,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             WHY,
             site,
             f"{site.text} from a deque of {thing.size or 'many'}: "
-            + patterns.amount(facts, seconds, site.calls or (function and function.calls)),
+            + patterns.amount(facts, seconds, site.calls or (function.calls if function else None)),
             _fix(facts, site),
             seconds=seconds,
             parts=parts,

@@ -60,7 +60,7 @@ def _is_parameter(facts: Facts, site, name: str) -> bool:
 def _changes(facts: Facts, file: str, last: str) -> list[ast.stmt]:
     """Statements that give epsilon a value while running: in a loop, or in a method."""
     source = facts.source(file)
-    found = []
+    found: list[ast.stmt] = []
     for node in ast.walk(facts.tree(file)):
         if not isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
             continue

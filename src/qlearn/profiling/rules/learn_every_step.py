@@ -31,7 +31,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             site,
             f"{called} runs after every step of one environment: "
             + patterns.amount(facts, site.seconds, site.calls)
-            + "; learning less often is a trade: fewer updates, more steps",
+            + f", of which every {EVERY}th would be left; learning less often is a trade: fewer updates, more steps",
             _fix(facts, site),
             seconds=seconds,
             trade=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import Any
 
 from qlearn.profiling import patterns
 from qlearn.profiling.facts import Facts
@@ -25,7 +26,7 @@ def find(facts: Facts) -> Iterator[Finding]:
         here = [place for place in places if place[0].file == file]
         worst, searched, _ = max(here, key=lambda place: place[2])
         seconds = sum(seconds for _, _, seconds in here)
-        thing = patterns.seen(facts, worst, searched)
+        thing: Any = patterns.seen(facts, worst, searched)
         entries = patterns.size_of(facts, worst, searched)
         name = patterns.name_of(searched)
         yield patterns.finding(
@@ -72,10 +73,11 @@ def _priced(facts: Facts, site, searched: ast.AST) -> Iterator[tuple]:
     yield site, searched, site.seconds or times * entries * SECONDS_EACH
 
 
-def _fix(facts: Facts, site, name: str) -> str:
+def _fix(facts: Facts, site: Any, name: str) -> str:
     text = site.text.splitlines()[0]
     if isinstance(site.node, ast.For):
-        test = site.node.body[0].test
+        question: Any = site.node.body[0]
+        test = question.test
         sides = [test.left, *test.comparators]
         target = patterns.name_of(site.node.target)
         other = next(

@@ -65,7 +65,7 @@ def _times(sites: list) -> str:
 
 def _asked(facts: Facts, file: str, made: ast.ClassDef) -> list:
     """Calls in loops of methods that say nothing but what the object's attributes tell."""
-    methods = {node.name for node in made.body if _only_computes(node)}
+    methods = {getattr(node, "name", "") for node in made.body if _only_computes(node)}
     return [
         site
         for site in facts.sites(ast.Call)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
 
 from qlearn.profiling import patterns
 from qlearn.profiling.facts import Facts
@@ -42,19 +44,18 @@ def find(facts: Facts) -> Iterator[Finding]:
 def _pairs(facts: Facts) -> Iterator[tuple]:
     sites = [s for s in facts.sites(*LOOPS) if s.loops and _over(s.node) and _reads(s.node)]
     sites.sort(key=lambda s: (s.file, s.line))
-    for i, first in enumerate(sites):
-        for second in sites[i + 1 :]:
-            if first.function == second.function and first.file == second.file:
-                if _over(first.node) == _over(second.node) and _apart(facts, first, second):
-                    if _reads(first.node) & _reads(second.node):
-                        yield first, second
+    for first, second in combinations(sites, 2):
+        together = (first.file, first.function) == (second.file, second.function)
+        same = together and _over(first.node) == _over(second.node)
+        if same and _apart(facts, first, second) and _reads(first.node) & _reads(second.node):
+            yield first, second
 
 
-def _iterated(node: ast.AST) -> ast.AST:
+def _iterated(node: Any) -> ast.AST:
     return node.iter if isinstance(node, ast.For) else node.generators[0].iter
 
 
-def _target(node: ast.AST) -> ast.AST:
+def _target(node: Any) -> ast.AST:
     return node.target if isinstance(node, ast.For) else node.generators[0].target
 
 
@@ -81,7 +82,7 @@ def _reads(node: ast.AST) -> set[str]:
     return found
 
 
-def _reads_values(node: ast.AST) -> bool:
+def _reads_values(node: Any) -> bool:
     """A value looked up, rather than something done: append, max, print."""
     if isinstance(node, ast.Subscript):
         return True
