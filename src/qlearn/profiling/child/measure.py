@@ -76,6 +76,7 @@ class Measure:
         self._thread = threading.Thread(target=self._watch, name=THREAD, daemon=True)
         self._running = True
         self._early = True
+        self._imports = 0.0  # seconds; windows are kept for what comes after
         self._ticking = False  # a tick may come while one is at work
         self._flush_took = 0.0
         self._trouble: list[str] = []
@@ -132,18 +133,22 @@ class Measure:
         if frame is None or is_ours(frame.f_code):
             return  # between two steps of the script, where no sample is ever taken
         stack = self._places.stack(frame)
+        importing = not self._places.importing.isdisjoint(stack)
         if stack:
-            self._samples.add(MAIN, stack, max(now - self._last, 0.0), now)
+            taken = max(now - self._last, 0.0)
+            self._samples.add(MAIN, stack, taken, now)
             self._last = now
-        if self._early and now >= EARLY:
-            self._early = False
-            self._ticks.every(LATER_PERIOD)
+            self._imports += taken if importing else 0.0
         self._looker.look(frame, now)
         self._torch.tick(frame, now)
         self._lines.tick(now)
-        self._calls.tick(now)
-        if not self._calls.is_open:
+        if self._calls.is_open or not importing:
+            self._calls.tick(now)
+        if not self._calls.is_open and not importing:
             self._steps.tick(frame, now)
+        if self._early and now - self._imports >= EARLY:
+            self._early = False
+            self._ticks.every(LATER_PERIOD)
 
     def _stop(self) -> None:
         self._freeze()
@@ -275,7 +280,7 @@ class Measure:
         wall = perf_counter() - self._begun if self._measuring else self._wall
         cpu = process_time() - self._cpu_begun if self._measuring else self._cpu
         samples, timeline = self._samples.report(wall)
-        calls, share = self._calls.report(wall)
+        calls, share = self._calls.report(wall - self._imports)
         return self._about | {
             "end": self._end,
             "wall_seconds": wall,

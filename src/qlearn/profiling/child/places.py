@@ -12,6 +12,7 @@ STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 RESUME = opmap.get("RESUME")
 BACK = {code for name, code in opmap.items() if "JUMP_BACKWARD" in name}
+IMPORTLIB = "<frozen importlib"
 DEEPEST = 200
 OURS = -1
 
@@ -37,6 +38,7 @@ class Places:
     def __init__(self) -> None:
         self.rows: list[tuple] = []
         self.entries: set[int] = set()
+        self.importing: set[int] = set()
         self.codes: dict[int, CodeType] = {}  # kept, so that an id stays one code's
         self._numbers: dict[tuple, int] = {}
         self._at: dict[tuple[int, int], int] = {}
@@ -86,6 +88,8 @@ class Places:
         if place is None:
             place = self._numbers[known] = len(self.rows)
             self.rows.append(row)
+        if code.co_filename.startswith(IMPORTLIB):
+            self.importing.add(place)
         if enters(code, offset):
             self.entries.add(place)
         return place
