@@ -9,6 +9,7 @@ import pytest
 from qlearn.profiling import rules
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Measured, Proof, in_turn, measure, timer
+from qlearn.profiling.rules import scalar_numpy
 
 NETWORK = {"parameters": 4_000, "inputs": 4, "outputs": 2, "batch": 32, "threads": 1}
 SIZES = {
@@ -16,7 +17,7 @@ SIZES = {
     "table-copy": {"kind": "dict", "entries": 100, "shape": (), "deep": False},
     "list-membership": {"entries": 40, "value": "tuple"},
     "object-per-step": {"attributes": 3, "answers": 2},
-    "scalar-numpy": {"called": "numpy.random.choice", "entries": 4},
+    "scalar-numpy": {"called": "choice", "entries": 4},
     "repeated-loop": {"entries": 4},
     "loop-over-batch": NETWORK,
     "tensor-from-list": {"entries": 64, "width": 11},
@@ -76,6 +77,12 @@ def test_proofs_for_other_machines_are_python(rule):
     text = proof_of(rule, SIZES[rule])
     timer(text.setup, text.before)
     timer(text.setup, text.after)
+
+
+@pytest.mark.parametrize("called", [*scalar_numpy.DRAWS, *scalar_numpy.LOOKS, *scalar_numpy.ROUNDS])
+def test_a_number_by_numpy_and_without(called, monkeypatch):
+    monkeypatch.setattr("qlearn.profiling.proof.LEAST_BLOCK_SECONDS", 0.0)
+    assert in_turn(proof_of("scalar-numpy", {"called": called, "entries": 4})).speedup > 0
 
 
 @pytest.mark.parametrize("targets", [False, True])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qlearn.profiling.facts import Facts
     from qlearn.profiling.proof import Measured
 
+LEAST_SECONDS = 0.01  # two samples; less is chance
 FLOOR = 0.01  # of the working seconds; what is less is not worth a person's time
 
 
@@ -67,9 +68,8 @@ def collect(facts: Facts, rules: Iterable[ModuleType]) -> list[Finding]:
         for finding in rule.find(facts):
             _weigh(finding, facts.working_seconds)
             place = (finding.rule, finding.file, finding.line)
-            if finding.share >= FLOOR and finding.seconds > getattr(
-                found.get(place), "seconds", 0.0
-            ):
+            worth = finding.share >= FLOOR and finding.seconds >= LEAST_SECONDS
+            if worth and finding.seconds > getattr(found.get(place), "seconds", 0.0):
                 found[place] = finding
     return by_worth(found.values())
 

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 NO_GRAPH = ("torch.no_grad", "torch.inference_mode")
 ARRAYS = ("ndarray", "Tensor")
 NUMBERS = ("float", "int", "float64", "float32", "bool")
-DONE_WORDS = ("done", "terminal", "terminated", "game_over", "is_end", "finished", "mask", "alive")
+DONE_WORDS = (
+    "done",
+    "terminal",
+    "terminated",
+    "game_over",
+    "is_end",
+    "finished",
+    "mask",
+    "alive",
+    "over",
+    "ended",
+)
 DISCOUNTS = ("gamma", "discount", "discount_factor")
 
 
@@ -262,7 +273,8 @@ def _maximised(call: ast.Call) -> Iterator[str]:
 
 
 def dict_tables(facts: Facts, file: str) -> Iterator[Site]:
-    """Places that reach into a dict which is keyed by tuples and written to while running."""
+    """Places that reach into a dict which is keyed by tuples, or by texts made of states, and
+    written to while running."""
     written = _written(facts.tree(file))
     for site in facts.sites(ast.Subscript):
         if site.file != file or name_of(site.node.value) not in written:
@@ -277,7 +289,7 @@ def _written(tree: ast.AST) -> set[str]:
     found, given = set(), []
     for node in ast.walk(tree):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-            found.add(name_of(node.value))
+            found.add(name_of(root_of(node)))
         elif isinstance(node, ast.Assign):
             given.append((set(names_below(node.value)), [name_of(t) for t in node.targets]))
     for names, targets in given:
@@ -287,8 +299,10 @@ def _written(tree: ast.AST) -> set[str]:
 
 
 def _keyed_by_tuples(thing: Seen, site: Site) -> bool:
-    key = thing.detail.get("key")
-    return key == "tuple" or (key is None and isinstance(site.node.slice, ast.Tuple))
+    key, index = thing.detail.get("key"), site.node.slice
+    if key == "str":
+        return isinstance(index, ast.Call) and name_of(index.func) in ("str", "repr")
+    return key == "tuple" or (key is None and isinstance(index, ast.Tuple))
 
 
 def user_files(facts: Facts) -> list[str]:
@@ -340,12 +354,31 @@ def _makes_module(facts: Facts, file: str, value: ast.AST) -> bool:
 
 @lru_cache(maxsize=1)  # several rules ask, one run after the other
 def module_calls(facts: Facts) -> tuple[Site, ...]:
-    """`model(x)` for every network, the slowest first."""
+    """`model(x)` and `model.forward(x)` for every network, the slowest first.
+
+    Not its layers, which are called by the network's own `forward`.
+    """
     return tuple(
         site
         for site in facts.sites(ast.Call)
-        if name_of(site.node.func) and site.node.args and is_module(facts, site, site.node.func)
+        if name_of(network(site))
+        and site.node.args
+        and is_module(facts, site, network(site))
+        and not _within_forward(facts, site)
     )
+
+
+def network(call: Site) -> ast.expr:
+    """What is asked: `model` of model(x), and of model.forward(x)."""
+    called = call.node.func
+    if isinstance(called, ast.Attribute) and called.attr == "forward":
+        return called.value
+    return called
+
+
+def _within_forward(facts: Facts, site: Site) -> bool:
+    around = facts.source(site.file).function_of(site.node)
+    return around is not None and around.name == "forward"
 
 
 def has_no_graph(facts: Facts, site: Site, deep: bool = True) -> bool:
@@ -420,7 +453,7 @@ def network_sizes(facts: Facts, call: Site) -> dict[str, Any]:
     """What a proof needs of `model(x)`: widths, parameters, batch, threads."""
     given = shape_of(seen(facts, call, call.node.args[0]))
     return {
-        "parameters": parameters(seen(facts, call, call.node.func)),
+        "parameters": parameters(seen(facts, call, network(call))),
         "inputs": given[-1] if given else None,
         "batch": given[0] if len(given) > 1 else None,
         "threads": facts.torch_threads,

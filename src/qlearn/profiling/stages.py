@@ -145,7 +145,8 @@ class Reader:
             again = any(
                 isinstance(n, ast.Name) and n.id == target for n in ast.walk(statement.value)
             )
-            if words(target)[-1:] == ["action"] and not learns and not again:
+            chosen = words(target)[-1:] == ["action"] or target in self._actions
+            if chosen and not learns and not again:
                 return True
         inside = node
         for above in self.source.parents(node):
@@ -155,6 +156,21 @@ class Reader:
                 return inside is above.test or _assigns(above, "action") or above is statement
             inside = above
         return False
+
+    @cached_property
+    def _actions(self) -> set[str]:
+        """Names that a world's `step` is given."""
+        steps = (
+            node
+            for node in ast.walk(self.source.tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in {"step", "play_step"}
+            and set(words(last_name(node.func.value))) & say.ENVS
+        )
+        return {
+            step.args[0].id for step in steps if step.args and isinstance(step.args[0], ast.Name)
+        }
 
     def of_call(self, call: ast.Call, into_user: bool = False) -> str | None:
         dotted = self.source.resolve(call.func)
@@ -381,12 +397,12 @@ def _anywhere(stack: Sequence[Place]) -> str | None:
 def _waits(place: Place) -> bool:
     if place.reader is None or place.node is None:
         return False
-    calls = [n for n in (place.node, place.reader.source.parent(place.node)) if _is_call(n)]
-    return any(place.reader.of_call(call) == "sleeping" for call in calls)  # type: ignore[arg-type]
-
-
-def _is_call(node: ast.AST | None) -> bool:
-    return isinstance(node, ast.Call)
+    node: ast.AST | None = place.node
+    while isinstance(node, (ast.Call, ast.Attribute, ast.Name)):
+        if isinstance(node, ast.Call) and place.reader.of_call(node) == "sleeping":
+            return True
+        node = place.reader.source.parent(node)
+    return False
 
 
 def _downwards(stack: Sequence[Place]) -> str | None:

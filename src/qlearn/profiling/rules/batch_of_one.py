@@ -38,7 +38,7 @@ def find(facts: Facts) -> Iterator[Finding]:
 
 
 def _is_one(facts: Facts, site) -> bool:
-    given = site.node.args[0]
+    given = _peeled(facts, site, site.node.args[0])
     if isinstance(given, ast.Call):
         if getattr(given.func, "attr", "") == "unsqueeze":
             axis = given.args[-1] if given.args else None
@@ -48,6 +48,28 @@ def _is_one(facts: Facts, site) -> bool:
         return False
     shape = patterns.shape_of(patterns.seen(facts, site, given))
     return len(shape) == 1 or shape[:1] == (1,)
+
+
+MAKERS = (
+    "torch.tensor",
+    "torch.Tensor",
+    "torch.FloatTensor",
+    "torch.as_tensor",
+    "torch.from_numpy",
+)
+MOVES = ("to", "float", "cuda", "cpu", "double", "type")
+
+
+def _peeled(facts: Facts, site, given: ast.AST) -> ast.AST:
+    """obs of torch.Tensor(obs).to(device)."""
+    while isinstance(given, ast.Call):
+        if getattr(given.func, "attr", "") in MOVES and isinstance(given.func, ast.Attribute):
+            given = given.func.value
+        elif given.args and facts.source(site.file).resolve(given) in MAKERS:
+            given = given.args[0]
+        else:
+            break
+    return given
 
 
 def _first_array(facts: Facts, site, node: ast.AST):
@@ -70,7 +92,7 @@ def _in_batch_loop(facts: Facts, site) -> bool:
 
 
 def _fix(facts: Facts, site) -> str:
-    model = patterns.name_of(site.node.func)
+    model = patterns.name_of(patterns.network(site))
     return patterns.diff(
         patterns.statement_text(facts, site),
         f"values = {model}(torch.from_numpy(states))  # (environments, ...) at once\n"

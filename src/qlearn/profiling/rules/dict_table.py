@@ -34,12 +34,14 @@ def find(facts: Facts) -> Iterator[Finding]:
         name = patterns.name_of(worst.node.value)
         thing = patterns.seen(facts, worst, worst.node.value)
         entries = thing.size if thing is not None else 0
+        text = thing is not None and thing.detail.get("key") == "str"
+        kind = "texts made of states" if text else "tuples"
         yield patterns.finding(
             facts,
             RULE,
             WHY,
             worst,
-            f"{name} is a dict of {entries or 'many'} entries keyed by tuples, "
+            f"{name} is a dict of {entries or 'many'} entries keyed by {kind}, "
             f"{'looped over by action' if loops else 'reached'}: "
             + patterns.amount(facts, seconds, count)
             + patterns.other_lines(s for s in sites if s is not worst),

@@ -21,10 +21,12 @@ AT_ONCE = 0.02  # of the steps
 
 def find(facts: Facts) -> Iterator[Finding]:
     done: set[tuple[str, str]] = set()
-    for site in facts.sites(ast.Compare):
-        for name in _epsilons(site.node):
+    for site in facts.sites(ast.Compare, ast.Call):
+        for name in _epsilons(facts, site):
             last = name.rsplit(".", 1)[-1]
-            if not site.loops or (site.file, last) in done or _is_parameter(facts, site, name):
+            if not site.loops or (site.file, last) in done:
+                continue
+            if _is_parameter(facts, site, name) and not _given_a_constant(facts, site, name):
                 continue
             done.add((site.file, last))
             found = _never_changes(facts, site, name, last) or _at_its_floor(facts, site, last)
@@ -36,14 +38,73 @@ def find(facts: Facts) -> Iterator[Finding]:
                 )  # fmt: skip
 
 
-def _epsilons(compare: ast.Compare) -> Iterator[str]:
-    """epsilon of `random.random() < epsilon`."""
-    sides = [compare.left, *compare.comparators]
-    draws = any("rand" in " ".join(patterns.names_below(side)).lower() for side in sides)
-    for side in sides:
+NAMES = ("epsilon", "eps", "exploration_rate", "exploration", "explore")
+
+
+def _epsilons(facts: Facts, site) -> Iterator[str]:
+    """epsilon of `random.random() < epsilon`, of `draw < epsilon`, of `binomial(1, epsilon)`."""
+    if isinstance(site.node, ast.Compare):
+        sides = [site.node.left, *site.node.comparators]
+        draws = any(_is_drawn(facts, site, side) for side in sides)
+    else:
+        sides = site.node.args
+        draws = getattr(site.node.func, "attr", "") == "binomial"
+    for side in sides if draws else []:
         name = patterns.name_of(side)
-        if draws and name.rsplit(".", 1)[-1].lower() in ("epsilon", "eps", "exploration_rate"):
+        if name.rsplit(".", 1)[-1].lower() in NAMES:
             yield name
+
+
+def _is_drawn(facts: Facts, site, side: ast.AST) -> bool:
+    """A random number, at once or by way of a name."""
+    if _names_chance(side):
+        return True
+    name = patterns.name_of(side)
+    scope = patterns.scope_of(facts, site.file, site.node)
+    given = facts.source(site.file).assigned(name, scope) if name else iter(())
+    return any(_names_chance(value) for value in given)
+
+
+def _names_chance(node: ast.AST) -> bool:
+    return "rand" in " ".join(patterns.names_below(node)).lower()
+
+
+def _given_a_constant(facts: Facts, site, name: str) -> bool:
+    """Every call gives the parameter one and the same number: a literal, or a name given one."""
+    scope = facts.source(site.file).function_of(site.node)
+    if scope is None:
+        return False
+    names = [a.arg for a in [*scope.args.posonlyargs, *scope.args.args]]
+    if name not in names:
+        return False
+    method = names[:1] == ["self"]
+    calls = [
+        call
+        for call in facts.sites(ast.Call)
+        if patterns.name_of(call.node.func).rsplit(".", 1)[-1] == scope.name
+    ]
+    given = [_argument(call.node, name, names.index(name) - method) for call in calls]
+    return bool(given) and all(_is_constant(facts, site.file, value) for value in given)
+
+
+def _argument(call: ast.Call, name: str, place: int) -> ast.AST | None:
+    """None where the default is left."""
+    by_name = {keyword.arg: keyword.value for keyword in call.keywords}
+    if name in by_name:
+        return by_name[name]
+    return call.args[place] if place < len(call.args) else None
+
+
+def _is_constant(facts: Facts, file: str, value: ast.AST | None) -> bool:
+    if value is None or isinstance(value, ast.Constant):
+        return True
+    name = patterns.name_of(value)
+    given = list(facts.source(file).assigned(name)) if name else []
+    return (
+        len(given) == 1
+        and isinstance(given[0], ast.Constant)
+        and not _changes(facts, file, name.rsplit(".", 1)[-1])
+    )
 
 
 def _is_parameter(facts: Facts, site, name: str) -> bool:

@@ -16,6 +16,7 @@ WHY = (
     "choosing an action never makes. inference_mode leaves the recording out."
 )
 PART = 0.3  # of a small network's forward is recording
+DECIDING = ("argmax", "item", "numpy", "tolist")  # no gradient goes through these
 CHOOSING = ("argmax", "max", "item", "numpy", "tolist", "sort", "topk", "cpu", "detach")
 
 
@@ -46,13 +47,30 @@ def _only_looked_at(facts: Facts, site, scope: ast.AST) -> bool:
     """Its values choose an action, or are detached at once."""
     if patterns.is_detached(facts, site):
         return True
-    if _learns_here(facts, site, scope):
-        return False
-    if any(getattr(a, "attr", "") in CHOOSING for a in _chain(facts, site)):
-        return True
     statement = facts.source(site.file).statement(site.node)
     names = {patterns.name_of(t) for t in getattr(statement, "targets", [])} - {""}
-    return any(_chooses(call, names) for call in patterns.calls_below(scope))
+    chain = {getattr(a, "attr", "") for a in _chain(facts, site)}
+    if chain.intersection(DECIDING) or _all_decide(scope, names):
+        return True
+    if _learns_here(facts, site, scope):
+        return False
+    return bool(chain.intersection(CHOOSING)) or any(
+        _chooses(call, names) for call in patterns.calls_below(scope)
+    )
+
+
+def _all_decide(scope: ast.AST, names: set[str]) -> bool:
+    """Wherever the values are used, an action is chosen: argmax of them, and nothing else."""
+    used = [n for n in ast.walk(scope) if patterns.name_of(n) in names and _is_read(n)]
+    deciding: set[ast.AST] = set()
+    for call in patterns.calls_below(scope):
+        if getattr(call.func, "attr", "") in DECIDING:
+            deciding.update(ast.walk(call))
+    return bool(used) and bool(names) and all(node in deciding for node in used)
+
+
+def _is_read(node: ast.AST) -> bool:
+    return isinstance(getattr(node, "ctx", None), ast.Load)
 
 
 def _learns_here(facts: Facts, site, scope: ast.AST) -> bool:
@@ -90,7 +108,9 @@ def _chooses(call: ast.Call, names: set[str]) -> bool:
 def _fix(facts: Facts, site) -> str:
     text = patterns.statement_text(facts, site)
     inside = "\n".join(f"    {line}" for line in text.splitlines())
-    return patterns.diff(text, f"with torch.inference_mode():\n{inside}")
+    # What goes into a loss later on must not be made in inference_mode.
+    how = "no_grad" if patterns.is_detached(facts, site) else "inference_mode"
+    return patterns.diff(text, f"with torch.{how}():\n{inside}")
 
 
 def proof(finding: Finding) -> Proof:

@@ -98,7 +98,7 @@ def _fills_tensor(facts: Facts, site) -> bool:
 def _fix(facts: Facts, site, calls: list) -> str:
     source = facts.source(site.file)
     head = source.text(site.node).splitlines()[0]
-    model = patterns.name_of(calls[0].node.func) if calls else "model"
+    model = patterns.name_of(patterns.network(calls[0])) if calls else "model"
     given = patterns.root_of(calls[0].node.args[0]) if calls else None
     states = (patterns.name_of(given) if given is not None else "") or "next_states"
     return patterns.diff(

@@ -33,7 +33,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             RULE,
             WHY,
             worst,
-            f"every call of {patterns.name_of(worst.node.func)} in {worst.function} is without a graph; "
+            f"every call of {patterns.name_of(patterns.network(worst))} in {worst.function} is without a graph; "
             f"{worst.function} takes " + patterns.amount(facts, seconds, worst.calls),
             _fix(facts, worst),
             seconds=seconds,
@@ -61,7 +61,7 @@ def _is_loss(called: str, call: ast.Call) -> bool:
 
 def _fix(facts: Facts, site) -> str:
     text = patterns.statement_text(facts, site)
-    model = patterns.name_of(site.node.func)
+    model = patterns.name_of(patterns.network(site))
     return patterns.diff(
         f"with torch.no_grad():\n    {text}",
         f"values = {model}(states)\nwith torch.no_grad():\n    next_values = {model}(next_states)",

@@ -11,6 +11,7 @@ from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
 
 RULE = "single-env"
+PART = 0.6  # CartPole: 7.2 us a step alone, 2.7 us among sixteen
 WHY = (
     "With one environment every step pays alone for Gymnasium's checks, the conversion of a state and "
     "a call of the network. Many environments stepped together share one call, and compiled ones "
@@ -25,7 +26,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             continue
         names = {patterns.name_of(t) for t in getattr(source.statement(made.node), "targets", [])}
         steps = [s for s in _steps(facts) if _last(s) in {n.rsplit(".", 1)[-1] for n in names}]
-        if not steps:
+        if not steps or not _steps_together(_first_text(made)):
             continue
         worst = max(steps, key=lambda s: s.seconds)
         seconds, calls = patterns.total(steps)
@@ -35,11 +36,21 @@ def find(facts: Facts) -> Iterator[Finding]:
             WHY,
             worst,
             f"{worst.text}, one environment: " + patterns.amount(facts, seconds, calls),
-            _fix(made, worst),
-            seconds=seconds,
+            _fix(facts, made, worst),
+            seconds=PART * seconds,
             parts=steps,
             sizes={"env": _first_text(made), "network": "torch" in facts.modules},
         )
+
+
+def _steps_together(name: str) -> bool:
+    """Gymnasium has a vectorised form of it: a list of single ones steps no faster than they do."""
+    import gymnasium
+
+    try:
+        return gymnasium.spec(name).vector_entry_point is not None
+    except gymnasium.error.Error:
+        return False
 
 
 def _steps(facts: Facts) -> list:
@@ -55,13 +66,15 @@ def _first_text(made) -> str:
     return str(first.value) if isinstance(first, ast.Constant) else "CartPole-v1"
 
 
-def _fix(made, step) -> str:
-    after = made.text.replace(".make(", ".make_vec(", 1)
-    head, _, tail = after.rpartition(")")
+def _fix(facts: Facts, made, step) -> str:
+    source = facts.source(made.file)
+    given = [source.text(part) for part in [*made.node.args, *made.node.keywords]]
+    maker = source.text(made.node.func).replace("make", "make_vec")
     return patterns.diff(
         f"{made.text}\n{step.text}",
-        f"{head}, num_envs=16){tail}   # or qlearn.make({_first_text(made)!r}, envs=64)",
-        step.text.replace("(action)", "(actions)"),
+        f"{maker}({', '.join([*given, 'num_envs=16'])})"
+        f"   # or qlearn.make({_first_text(made)!r}, envs=64)",
+        f"{facts.source(step.file).text(step.node.func)}(actions)",
     )
 
 

@@ -29,13 +29,13 @@ def find(facts: Facts) -> Iterator[Finding]:
         facts.stages.get(s, 0.0) for s in ("forward", "backward", "optimiser", "converting")
     )
     seconds = max(seconds, patterns.total(sites)[0])
-    count = patterns.parameters(patterns.seen(facts, worst, worst.node.func))
+    count = patterns.parameters(patterns.seen(facts, worst, patterns.network(worst)))
     yield patterns.finding(
         facts,
         RULE,
         WHY,
         worst,
-        f"{patterns.name_of(worst.node.func)} has {count:,} parameters and is on the GPU; its forward, "
+        f"{patterns.name_of(patterns.network(worst))} has {count:,} parameters and is on the GPU; its forward, "
         "backward and transfers take " + patterns.amount(facts, seconds, worst.calls),
         patterns.diff('device = torch.device("cuda")', 'device = torch.device("cpu")'),
         seconds=seconds,
@@ -45,7 +45,7 @@ def find(facts: Facts) -> Iterator[Finding]:
 
 
 def _tiny_on_gpu(facts: Facts, site) -> bool:
-    thing = patterns.seen(facts, site, site.node.func)
+    thing = patterns.seen(facts, site, patterns.network(site))
     if not 0 < patterns.parameters(thing) <= TINY:
         return False
     given = patterns.seen(facts, site, site.node.args[0])

@@ -18,16 +18,22 @@ WHY = (
 TINY = 100_000
 MANY = 4
 PART = 0.5
+CALL_SECONDS = 1e-3  # a forward and backward of a small network by itself
+OPERATIONS_A_SECOND = 5e9
+WAITING = 4.0  # times what the computing should take
 STAGES = ("forward", "loss", "backward", "optimiser")
 
 
 def find(facts: Facts) -> Iterator[Finding]:
     threads = facts.torch_threads or 1
-    sites = list(patterns.module_calls(facts)) if threads >= MANY else []
-    sizes = [patterns.parameters(patterns.seen(facts, s, s.node.func)) for s in sites]
+    sites = list(patterns.module_calls(facts)) if threads > 1 else []
+    sizes = [patterns.parameters(patterns.seen(facts, s, patterns.network(s))) for s in sites]
     if not sites or max(sizes) > TINY:
         return
-    seconds = PART * sum(facts.stages.get(stage, 0.0) for stage in STAGES)
+    part = max(PART if threads >= MANY else 0.0, _waiting(facts, sites, max(sizes)))
+    seconds = part * sum(facts.stages.get(stage, 0.0) for stage in STAGES)
+    if not seconds:
+        return
     asked = facts.calls_to("torch.set_num_threads")
     site = asked[0] if asked else sites[0]
     yield patterns.finding(
@@ -36,13 +42,23 @@ def find(facts: Facts) -> Iterator[Finding]:
         WHY,
         site,
         f"{threads} threads for a network of {max(sizes):,} parameters, whose computing takes "
-        + patterns.amount(facts, seconds / PART, None)
-        + "; about half of that may be waiting",
+        + patterns.amount(facts, seconds / part, None)
+        + f"; about {100 * part:.0f} % of that may be waiting",
         patterns.diff(asked[0].text if asked else "", "torch.set_num_threads(1)"),
         seconds=seconds,
         parts=(),
         sizes={**patterns.network_sizes(facts, sites[0]), "many": threads},
     )
+
+
+def _waiting(facts: Facts, sites: list, parameters: int) -> float:
+    """The share of a backward pass that its arithmetic does not explain, where that is most of it."""
+    seconds, calls = patterns.total(facts.calls_to("*.backward"))
+    if not calls:
+        return 0.0
+    batch = max((patterns.network_sizes(facts, site)["batch"] or 1 for site in sites), default=1)
+    expected = CALL_SECONDS + 4 * parameters * batch / OPERATIONS_A_SECOND
+    return 1 - expected * calls / seconds if seconds > WAITING * expected * calls else 0.0
 
 
 def proof(finding: Finding) -> Proof:
