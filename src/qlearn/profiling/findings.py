@@ -63,11 +63,11 @@ def by_worth(findings: Iterable[Finding]) -> list[Finding]:
 
 def collect(facts: Facts, rules: Iterable[ModuleType]) -> list[Finding]:
     """What the rules find in a run, the most worthwhile first."""
-    found: dict[tuple[str, str, int], Finding] = {}
+    found: dict[tuple[str, str, Any], Finding] = {}
     for rule in rules:
         for finding in rule.find(facts):
             _weigh(finding, facts.working_seconds)
-            place = (finding.rule, finding.file, finding.line)
+            place = finding.rule, finding.file, finding.parts or finding.line
             worth = finding.share >= FLOOR and finding.seconds >= LEAST_SECONDS
             if worth and finding.seconds > getattr(found.get(place), "seconds", 0.0):
                 found[place] = finding
