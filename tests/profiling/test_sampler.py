@@ -61,7 +61,7 @@ def light():
     return total
 
 def main():
-    for _ in range(1500):
+    for _ in range(7500):
         heavy()
         light()
 

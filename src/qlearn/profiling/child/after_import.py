@@ -44,4 +44,4 @@ class Finder:
 
 
 def after_import(patches: dict[str, Patch]) -> None:
-    sys.meta_path.insert(0, Finder(patches))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, Finder(patches))

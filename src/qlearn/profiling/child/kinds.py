@@ -69,7 +69,7 @@ def container(value: Any, kind: type, base: type) -> tuple[str, int, dict[str, A
     if kind is not base:
         detail["module"] = full_name(kind)
     if base is deque:
-        detail["maxlen"] = deque.maxlen.__get__(value)  # type: ignore[attr-defined]
+        detail["maxlen"] = deque.maxlen.__get__(value)
     if size and base is dict:
         detail |= dict_items(value)
     elif size and base in (list, tuple, set, frozenset, deque):

@@ -23,9 +23,9 @@ from .ticks import Ticks
 from .torch_trace import TorchTrace
 
 VERSION = 1
-PERIOD = 0.005
-EARLY, LATER_PERIOD = 1.0, 0.01  # seconds with more samples, for scripts that are over soon
-WATCH_PERIOD = 0.05
+PERIOD = 0.01
+EARLY, LATER_PERIOD = 3.0, 0.02  # seconds with more samples, for scripts that are over soon
+WATCH_PERIOD, ALONE_PERIOD = 0.05, 0.25  # beside other threads of the script's, and without
 FLUSH_EVERY = 1.0
 FLUSH_SHARE = 0.003  # of the run, at most
 AGAIN = 5.0  # seconds, when a script has swallowed that it was to stop
@@ -184,7 +184,7 @@ class Measure:
 
     def _watch(self) -> None:
         next_flush, frozen_at = FLUSH_EVERY, None
-        while not self._done.wait(WATCH_PERIOD if self._ticks.alive else PERIOD):
+        while not self._done.wait(self._patience()):
             now = perf_counter() - self._begun
             if now >= self._deadline and not self._running:
                 self._give_up()
@@ -197,6 +197,11 @@ class Measure:
                 frozen_at = now if frozen_at is None else frozen_at
                 if now > frozen_at + GRACE:
                     self._give_up()
+
+    def _patience(self) -> float:
+        if not self._ticks.alive:
+            return PERIOD
+        return ALONE_PERIOD if threading.active_count() <= 2 else WATCH_PERIOD
 
     def _look_around(self, now: float) -> None:
         begun = thread_time()  # what it waits for its turn costs nobody anything

@@ -98,7 +98,7 @@ class Allocations:
     def report(self) -> list[dict] | None:
         if not self.wanted:
             return None
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "file": full(file),
                 "line": line,

@@ -79,8 +79,8 @@ class Places:
         self.codes[id(code)] = code
         if is_ours(code):
             return OURS
-        row = (full(code.co_filename), code.co_qualname, code.co_firstlineno)
-        row += self._position(code, offset)
+        function = (full(code.co_filename), code.co_qualname, code.co_firstlineno)
+        row = (*function, *self._position(code, offset))
         # The end of a loop is named after the last expression in it, and is a place of its own:
         # samples are taken there, and not where that expression is.
         known = (*row, goes_back(code, offset))
