@@ -245,8 +245,7 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path):
 
 def test_a_script_that_handles_ctrl_c_does(tmp_path):
     text = SPIN + (
-        "print('ready', flush=True)\n"
-        "try:\n    spin(60)\nexcept KeyboardInterrupt:\n    print('saved')\n"
+        "try:\n    print('ready', flush=True)\n    spin(60)\nexcept KeyboardInterrupt:\n    print('saved')\n"
     )
     code, out, _, raw = interrupted(tmp_path, text)
     assert (code, out, raw["end"]["kind"]) == (0, "saved\n", "end")
