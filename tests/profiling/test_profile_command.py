@@ -166,7 +166,7 @@ def test_a_table_is_seen_through(tmp_path):
 
 def test_a_classic_dqn_is_attributed_almost_wholly(tmp_path):
     pytest.importorskip("torch")
-    report = qlearn.profile(write(tmp_path, DQN), seconds=6.0)
+    report = qlearn.profile(write(tmp_path, DQN), seconds=60.0)
     named, shares = attributed(report)
     assert named >= 0.9
     expected = {"environment", "acting", "sampling", "converting", "forward", "loss", "backward",

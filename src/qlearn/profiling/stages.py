@@ -279,7 +279,7 @@ class Reader:
         together = set().union(*names)
         if any(isinstance(one, ast.Subscript) for one in flat):
             stored = together & say.MEMORIES
-            learned = together & (say.TABLES | say.LEARNED)
+            learned = together & (say.TABLES | say.LEARNED) or given & say.TABLES
             return "storing" if stored else self.learning if learned else None
         for matches, stage in (
             (together & say.EXPLORING or given & say.EXPLORING, "acting"),

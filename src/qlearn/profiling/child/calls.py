@@ -26,7 +26,7 @@ class Calls:
         self._opened: float | None = None
         self._next = FIRST
         self._count = 0
-        self._watched = 0.0
+        self.watched = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -59,7 +59,7 @@ class Calls:
 
     def seconds(self) -> float:
         """What the counting itself has taken, as well as it is known."""
-        return self._watched - self._progress(self._entries())
+        return self.watched - self._progress(self._entries())
 
     def report(self, wall: float) -> tuple[list[dict], float]:
         """Rows, and the share that was watched of so many seconds."""
@@ -78,7 +78,7 @@ class Calls:
     def _progress(self, entries: list[Any]) -> float:
         """The program's own time within the windows."""
         counted = sum(entry.callcount for entry in entries)
-        return max(self._watched - counted * self._overhead, LEAST_PROGRESS * self._watched)
+        return max(self.watched - counted * self._overhead, LEAST_PROGRESS * self.watched)
 
     def _open(self, now: float) -> None:
         try:
@@ -91,7 +91,7 @@ class Calls:
     def _close(self, now: float) -> None:
         self._disable()
         if self._opened is not None:
-            self._watched += now - self._opened
+            self.watched += now - self._opened
         self._opened = None
         self._count += 1
         pause = EVERY * min(1 + self._count // FULL_RATE, RAREST)

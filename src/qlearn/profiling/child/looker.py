@@ -48,9 +48,11 @@ class Function:
         self.names: dict[tuple[str, str], Known] = {}
         self.places: set[int] = set()
 
-    def is_due(self, place: int, now: float) -> bool:
+    def is_due(self, place: int, now: float, closely: bool) -> bool:
         """In time, and at every place once: names are given other things on the way."""
         new = place not in self.places
+        if self.looks >= FIRST_LOOKS and not closely:
+            return False
         self.places.add(place)
         return new or now >= self.next
 
@@ -70,7 +72,8 @@ class Looker:
         self._user_modules: dict[str, bool] = {}
         self._attributes = Attributes()
 
-    def look(self, frame: FrameType | None, now: float) -> None:
+    def look(self, frame: FrameType | None, now: float, closely: bool) -> None:
+        """`closely`: more than is needed to have seen every function."""
         for _ in range(DEEPEST):
             if frame is None:
                 break
@@ -79,7 +82,7 @@ class Looker:
                 function = self._functions.get(id(code))
                 if function is None:
                     function = self._functions[id(code)] = Function(code)
-                if function.is_due(frame.f_lasti, now):
+                if function.is_due(frame.f_lasti, now, closely):
                     self._look_into(frame, function, now)
             frame = frame.f_back
 

@@ -28,8 +28,10 @@ EARLY, LATER_PERIOD = 3.0, 0.02  # seconds with more samples, for scripts that a
 WATCH_PERIOD, ALONE_PERIOD = 0.05, 0.25  # beside other threads of the script's, and without
 FLUSH_EVERY = 1.0
 FLUSH_SHARE = 0.003  # of the run, at most
+ALLOWANCE, ALLOWED_SHARE = 0.06, 0.02  # seconds for looking closely, and then of the run
 AGAIN = 5.0  # seconds, when a script has swallowed that it was to stop
 GRACE = 10.0
+LOST = 0.5  # of a window in which calls are counted
 THREAD = "qlearn-profile"
 MOST_TROUBLE = 20
 
@@ -139,16 +141,22 @@ class Measure:
             self._samples.add(MAIN, stack, taken, now)
             self._last = now
             self._imports += taken if importing else 0.0
-        self._looker.look(frame, now)
         self._torch.tick(frame, now)
         self._lines.tick(now)
-        if self._calls.is_open or not importing:
+        affordable = self._spent < ALLOWANCE + ALLOWED_SHARE * now
+        self._looker.look(frame, now, affordable)
+        if self._calls.is_open or (affordable and not importing):
             self._calls.tick(now)
-        if not self._calls.is_open and not importing:
+        if affordable and not self._calls.is_open and not importing:
             self._steps.tick(frame, now)
         if self._early and now - self._imports >= EARLY:
             self._early = False
             self._ticks.every(LATER_PERIOD)
+
+    @property
+    def _spent(self) -> float:
+        """Seconds of the script's, as well as they are known while it runs."""
+        return self._cost + self._steps.seconds + LOST * self._calls.watched
 
     def _stop(self) -> None:
         self._freeze()
@@ -231,7 +239,7 @@ class Measure:
         if stack:
             self._samples.add(MAIN, stack, now - self._last, now)
             self._last = now
-        self._looker.look(frame, now)
+        self._looker.look(frame, now, True)
         if now >= self._deadline and not self.stopped:
             import _thread
 
