@@ -66,7 +66,7 @@ HEADINGS = {
 ENDINGS = {
     "error": "The script failed; what is shown was measured until then.",
     "stopped": "Stopped before its end; what is shown was measured until then.",
-    "killed": "The process ended at once; its last second may be missing.",
+    "killed": "The process ended at once; its last seconds may be missing.",
 }
 IMPORTLIB = "<frozen importlib"  # in every import, and of no use to anyone
 LIBRARIES = ("site-packages", "dist-packages")
