@@ -24,6 +24,7 @@ from qlearn.profiling.source import (
 from qlearn.profiling.stages import Attribution, Place
 
 HOT = 0.01  # of the working seconds
+NOTHING = 1e-9  # seconds: shares of it can be said
 LONG = 0.003  # seconds of a call
 AFTERWARDS = {
     "plotting",
@@ -106,7 +107,7 @@ class Facts:
     @cached_property
     def working_seconds(self) -> float:
         """Without imports, and without what is drawn, told or waited for after the last loop."""
-        return max(sum(sample.seconds for sample in self.working_samples()), 1e-9)
+        return max(sum(sample.seconds for sample in self.working_samples()), NOTHING)
 
     @cached_property
     def functions(self) -> list[Function]:

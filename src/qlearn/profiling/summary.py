@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from qlearn.auto.machine import processor_name
-from qlearn.profiling.facts import Facts, short_name
+from qlearn.profiling.facts import NOTHING, Facts, short_name
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.raw import MAIN, Raw
 from qlearn.profiling.stages import OTHER
@@ -24,7 +24,7 @@ def summary(facts: Facts, seconds: dict[str, float], findings: Sequence[Finding]
         "total_seconds": facts.total_seconds,
         "cpu_seconds": raw.cpu_seconds,
         "startup_seconds": raw.startup_seconds,
-        "working_seconds": facts.working_seconds,
+        "working_seconds": facts.working_seconds if facts.working_seconds > NOTHING else 0.0,
         "stages": stages(seconds, facts.total_seconds),
         "hotspots": hotspots(facts),
         "peak_memory_mb": raw.peak_memory_mb,

@@ -109,7 +109,7 @@ class Measure:
         self._ticks.stop()
         self._done.set()
         self._thread.join()
-        self._freeze()
+        self.freeze()
         self.write()
 
     # ---- in the main thread, every few milliseconds
@@ -159,12 +159,12 @@ class Measure:
         return self._cost + self._steps.seconds + LOST * self._calls.watched
 
     def _stop(self) -> None:
-        self._freeze()
+        self.freeze()
         self.stopped = True
         self._deadline = perf_counter() - self._begun + AGAIN
         raise Stopped
 
-    def _freeze(self) -> None:
+    def freeze(self) -> None:
         """What comes after is not measured."""
         if not self._measuring:
             return
@@ -243,7 +243,7 @@ class Measure:
         if now >= self._deadline and not self.stopped:
             import _thread
 
-            self._freeze()
+            self.freeze()
             self.stopped = True
             _thread.interrupt_main()
 
@@ -254,7 +254,7 @@ class Measure:
 
     def _give_up(self) -> None:
         """The script neither ends nor lets itself be stopped; all that was measured is written."""
-        self._freeze()
+        self.freeze()
         self._end = {"kind": "stopped", "code": 0, "traceback": ""}
         self.write()
         sys.stdout.flush()

@@ -74,6 +74,7 @@ def ended(measure: Measure, kind: str, code: Any, traceback: str = "") -> Any:
 
 def failed(measure: Measure, error: BaseException) -> Any:
     """The traceback is the user's: without what called them."""
+    measure.freeze()  # telling of it is none of the script's time
     theirs = users(error.__traceback__)
     error = error.with_traceback(theirs)
     import traceback
