@@ -75,7 +75,7 @@ def test_seconds_are_the_wall_time_and_go_where_it_went(tmp_path):
     within, own = of_functions(raw)
     assert within["main"] > 0.9 * raw.wall_seconds
     assert within["heavy"] / (within["heavy"] + within["light"]) == pytest.approx(0.75, abs=0.12)
-    assert own["main"] < 0.1 * raw.wall_seconds
+    assert own["main"] < 0.2 * raw.wall_seconds
     timeline = sum(seconds for _, sums in raw.timeline for seconds in sums.values())
     assert timeline == pytest.approx(whole(raw), rel=0.05)
     assert 5 <= len(raw.timeline) <= 100
