@@ -5,7 +5,7 @@
   qlearn profile cartpole
 
 TARGET is a script, run as it is with the arguments after `--`; or an environment or a run, whose
-training is profiled. Sampling slows it by less than 5 %. The page it writes is one file.
+training is profiled. The report says what measuring cost. The page it writes is one file.
 """
 
 from __future__ import annotations

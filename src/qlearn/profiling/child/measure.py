@@ -28,7 +28,8 @@ EARLY, LATER_PERIOD = 3.0, 0.02  # seconds with more samples, for scripts that a
 WATCH_PERIOD, ALONE_PERIOD = 0.05, 0.25  # beside other threads of the script's, and without
 FLUSH_EVERY = 1.0
 FLUSH_SHARE = 0.003  # of the run, at most
-ALLOWANCE, ALLOWED_SHARE = 0.06, 0.02  # seconds for looking closely, and then of the run
+ALLOWANCE, ALLOWED_SHARE = 0.06, 0.02  # seconds for windows, and then of the run
+LOOKS, LOOKS_SHARE = 0.02, 0.003  # the same for looks: to see a frame's variables slows it for longer
 AGAIN = 5.0  # seconds, when a script has swallowed that it was to stop
 GRACE = 10.0
 LOST = 0.5  # of a window in which calls are counted
@@ -80,7 +81,7 @@ class Measure:
         self._early = True
         self._imports = 0.0  # seconds; windows are kept for what comes after
         self._ticking = False  # a tick may come while one is at work
-        self._flush_took = 0.0
+        self._flush_took = self._looking = 0.0
         self._trouble: list[str] = []
 
     def start(self, startup: float) -> None:
@@ -144,7 +145,9 @@ class Measure:
         self._torch.tick(frame, now)
         self._lines.tick(now)
         affordable = self._spent < ALLOWANCE + ALLOWED_SHARE * now
-        self._looker.look(frame, now, affordable)
+        begun = perf_counter()
+        self._looker.look(frame, now, self._looking < LOOKS + LOOKS_SHARE * now)
+        self._looking += perf_counter() - begun
         if self._calls.is_open or (affordable and not importing):
             self._calls.tick(now)
         if affordable and not self._calls.is_open and not importing:
