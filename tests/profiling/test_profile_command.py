@@ -204,7 +204,7 @@ def test_arguments_may_stand_with_the_script(tmp_path, capfd):
 
 def test_json_is_the_last_line_and_the_scripts_words_are_elsewhere(tmp_path, capfd):
     script = write(tmp_path, TABLE)
-    assert main(["profile", str(script), "--json", "--", "2000"]) == 0
+    assert main(["profile", str(script), "--json", "--", "60000"]) == 0
     captured = capfd.readouterr()
     assert "trained" in captured.err
     (line,) = captured.out.strip().splitlines()

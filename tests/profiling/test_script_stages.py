@@ -305,7 +305,9 @@ def test_the_stages_add_up_to_the_whole(tmp_path):
 def test_other_threads_are_no_part_of_the_whole(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(DQN)
-    raw = make_raw(tmp_path, script, [(0.5, "env.reset()"), (0.5, "env.step(action)", WRAPPER)], wall=0.5)
+    raw = make_raw(
+        tmp_path, script, [(0.5, "env.reset()"), (0.5, "env.step(action)", WRAPPER)], wall=0.5
+    )
     raw.samples[1] = replace(raw.samples[1], thread="loader")
     assert Attribution(raw).seconds == {"environment": 0.5}
 

@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=options.positive, metavar="T", help="stop after so long")
     parser.add_argument("--headless", action="store_true", help="no windows, no waiting plots")
     parser.add_argument("--prove", action="store_true", help="measure each finding's gain here")
-    parser.add_argument("--functions", action="store_true", help="exact calls of Python functions; slower")
+    parser.add_argument(
+        "--functions", action="store_true", help="exact calls of Python functions; slower"
+    )
     parser.add_argument("--line", action="store_true", help="line by line, the hottest functions")
     parser.add_argument("--memory", action="store_true", help="what grows, and where")
     parser.add_argument("--flame", action="store_true", help="flame graph and speedscope file")

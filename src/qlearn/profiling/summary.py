@@ -73,9 +73,9 @@ def hotspots(facts: Facts) -> list[dict[str, Any]]:
     raw = facts.raw
     own: dict[tuple[str, str, int], float] = defaultdict(float)
     whole: dict[tuple[str, str, int], float] = defaultdict(float)
-    for sample in raw.samples:
-        if sample.thread != MAIN or not sample.stack:
-            continue
+    for sample, stage in zip(raw.samples, facts.attribution.of_samples, strict=True):
+        if sample.thread != MAIN or not sample.stack or stage == "imports":
+            continue  # what importing takes is a stage of its own
         frames = [raw.frames[index] for index in sample.stack]
         keys = [(frame.file, frame.function, frame.first_line) for frame in frames]
         own[keys[-1]] += sample.seconds

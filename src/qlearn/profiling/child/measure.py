@@ -29,7 +29,10 @@ WATCH_PERIOD, ALONE_PERIOD = 0.05, 0.25  # beside other threads of the script's,
 FLUSH_EVERY = 1.0
 FLUSH_SHARE = 0.003  # of the run, at most
 ALLOWANCE, ALLOWED_SHARE = 0.06, 0.02  # seconds for windows, and then of the run
-LOOKS, LOOKS_SHARE = 0.02, 0.003  # the same for looks: to see a frame's variables slows it for longer
+LOOKS, LOOKS_SHARE = (
+    0.02,
+    0.003,
+)  # the same for looks: to see a frame's variables slows it for longer
 AGAIN = 5.0  # seconds, when a script has swallowed that it was to stop
 GRACE = 10.0
 LOST = 0.5  # of a window in which calls are counted
