@@ -121,6 +121,8 @@ def _of_environment(
     settings: Mapping[str, Any],
     values: np.ndarray | None = None,
 ) -> Problem:
+    if getattr(environment, "reward", None) is not None:
+        raise UserError("a circuit has the environment's own rewards; leave env.reward=FILE.py out")
     model = model_of(environment) if environment.compiled else None
     if model is None:
         raise UserError(
