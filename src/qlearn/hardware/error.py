@@ -19,13 +19,13 @@ u is half a unit for half_up and even, a whole one for floor and stochastic. M i
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from qlearn.algorithms.table.exact import Optimum, Verdict, judge
+from qlearn.algorithms.table.exact import Optimum, Verdict, judge, reachable
 from qlearn.errors import UserError
-from qlearn.hardware.model import Trace
+from qlearn.hardware.model import Ring, Trace
 from qlearn.hardware.problem import Problem, optimum_of
 from qlearn.hardware.word import ONE, Word, coefficients, rounding_number
 from qlearn.kernels.build import Kernels, build
@@ -36,7 +36,7 @@ class Distance(NamedTuple):
 
     max_error: float
     mean_error: float
-    policy_agreement: float  # share of visited (agent, state) with the same greedy action
+    policy_agreement: float  # share of visited (agent, state) in which it chooses as well
     bound: float  # infinite where none is known
     within_limits: bool  # whether real values stayed within the word's limits all the while
 
@@ -44,7 +44,11 @@ class Distance(NamedTuple):
 def distance(
     problem: Problem, rounding: str, alpha: float, gamma: float, trace: Trace, table: np.ndarray
 ) -> Distance:
-    """A ring's table (agents, states, actions) against real Q-learning on its whole trace."""
+    """A ring's table (agents, states, actions) against real Q-learning on its whole trace.
+
+    It chooses as well where its greedy action is the best in the real table to within a unit: of
+    actions that are equally good, any rounding may pick any.
+    """
     word = problem.word
     real = np.zeros(table.shape)
     if problem.initial is not None:
@@ -57,7 +61,8 @@ def distance(
     kernels().prepare("learn_real", *arguments)
     largest = kernels().learn_real(*arguments)
     error = np.abs(table * word.unit - real)
-    agrees = table.argmax(axis=2) == real.argmax(axis=2)
+    chosen = np.take_along_axis(real, table.argmax(axis=2)[..., None], axis=2)[..., 0]
+    agrees = real.max(axis=2) - chosen <= word.unit
     within = bool(largest <= word.limit)
     return Distance(
         float(error.max()),
@@ -124,15 +129,48 @@ def bound(problem: Problem, word: Word, rounding: str, alpha: float, gamma: floa
     return each / shrinks
 
 
-def verdicts(problem: Problem, gamma: float, table: np.ndarray) -> list[Verdict]:
-    """Every agent's table (agents, states, actions) against the exact optimum."""
+class OptimumDistance(NamedTuple):
+    """Between a ring's tables and the exact optimum, in states that greedy policies reach."""
+
+    max_error: float
+    mean_error: float
+    optimal_policies: int  # agents whose greedy policy earns the optimum within 1 %
+    agents: int
+
+
+def distance_to_optimum(problem: Problem, gamma: float, table: np.ndarray) -> OptimumDistance:
+    """A ring's table (agents, states, actions) against the exact optimum."""
+    optimum = _optimum(problem, gamma)
+    errors = []
+    for agent in table * problem.word.unit:
+        reached = reachable(problem.model, agent.argmax(axis=1))
+        errors.append(np.abs(agent.max(axis=1) - optimum.values)[reached])
+    joined = np.concatenate(errors)
+    optimal = sum(_verdict(problem, gamma, agent, optimum).policy_optimal for agent in table)
+    return OptimumDistance(float(joined.max()), float(joined.mean()), optimal, len(table))
+
+
+def updates_until_optimal(ring: Ring, gamma: float, most: int, every: int = 0) -> int | None:
+    """After how many updates every agent's greedy policy was found optimal; None: not by `most`.
+
+    It is looked at every so many updates, by default ten for each entry of each table.
+    """
+    optimum = _optimum(ring.problem, gamma)
+    every = every or 10 * ring.table.size
+    while ring.updates < most:
+        ring.advance(min(every, most - ring.updates))
+        verdicts = (_verdict(ring.problem, gamma, agent, optimum) for agent in ring.table)
+        if all(verdict.policy_optimal for verdict in verdicts):
+            return ring.updates
+    return None
+
+
+def _optimum(problem: Problem, gamma: float) -> Optimum:
     optimum = optimum_of(problem, gamma)
     if optimum is None:
-        raise UserError(
-            "without discount this problem has no optimum; a gamma below 1 gives it one"
-        )
-    return [_verdict(problem, gamma, agent, optimum) for agent in table]
+        raise UserError("without discount there is no optimum here; a gamma below 1 gives it one")
+    return optimum
 
 
-def _verdict(problem: Problem, gamma: float, table: Any, optimum: Optimum) -> Verdict:
+def _verdict(problem: Problem, gamma: float, table: np.ndarray, optimum: Optimum) -> Verdict:
     return judge(problem.model, gamma, table * problem.word.unit, optimum)

@@ -83,7 +83,7 @@ def problem_of(target: str, word: Word, options: Mapping[str, Any] | None = None
     if is_run(target):
         return _of_run(target, word, options or {})
     environment = find(target, dict(options or {}))
-    return _of_environment(environment, word, dict(options or {}), {})
+    return _of_environment(environment, word, target, dict(options or {}), {})
 
 
 def is_run(target: str) -> bool:
@@ -109,14 +109,15 @@ def _of_run(name: str, word: Word, options: Mapping[str, Any]) -> Problem:
     learner = run.learner()
     config = record["config"]
     settings = {key: config[key] for key in ("lr", "discount", "epsilon") if key in config}
-    return _of_environment(
-        learner.environment, word, dict(record["env_options"]), settings, learner.values()
-    )
+    options = dict(record["env_options"])
+    values = learner.values()
+    return _of_environment(learner.environment, word, record["env"], options, settings, values)
 
 
 def _of_environment(
     environment: Any,
     word: Word,
+    target: str,
     options: dict[str, Any],
     settings: Mapping[str, Any],
     values: np.ndarray | None = None,
@@ -135,7 +136,7 @@ def _of_environment(
         model,
         word,
         name=environment.name,
-        target=environment.target,
+        target=target,
         options=options,
         discount=environment.discount if discount is None else float(discount),
         alpha=_number(chosen.get("lr"), 0.5),
