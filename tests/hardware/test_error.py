@@ -49,6 +49,15 @@ def test_the_bound_by_hand():
     assert bound(problem, problem.word, "even", 0.5, 1.0) == np.inf
 
 
+def test_the_bound_with_coefficients_that_are_not_exact():
+    """0.3 is 39322 units of 2^-17 (0.4 too many), 0.3 x 0.85 is 33424 (0.64 too many)."""
+    problem = problem_of("grid", Word("Q8.8"))  # rewards -5, -1, 1: exact
+    one, u = 2**17, 2**-9
+    largest = (39322 / one * 5 + u) / ((39322 - 33424) / one)
+    each = u + 0.4 / one * largest + 0.64 / one * largest + 0.4 / one * 5
+    assert bound(problem, problem.word, "half_up", 0.3, 0.85) == pytest.approx(each / (0.3 * 0.15))
+
+
 def test_the_bound_is_nearly_met():
     """Values that rise from 0 stop where an update's share is rounded away: no idle figure."""
     problem = problem_of("grid", Word("Q9.2"), {"step_reward": 1.0})

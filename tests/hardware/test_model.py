@@ -127,6 +127,20 @@ def test_exploring_as_often_as_epsilon_says():
     np.testing.assert_allclose(share, [0.8125, 0.0625, 0.0625, 0.0625], atol=0.004)
 
 
+@pytest.mark.parametrize("kind", [Ring, FastRing])
+def test_exploring_begins_just_below_epsilon(kind):
+    problem = random_problem(8, actions=4)
+    found, x = {}, 1
+    while len(found) < 2:  # states of the stream whose next word stands at the border
+        before, x = x, xorshift32(x)
+        if x & 0xFFFF in (6553, 6554) and x >> 30:
+            found[x & 0xFFFF] = before
+    for low, explores in ((6553, True), (6554, False)):
+        ring = kind(problem, problem.word, epsilon=0.1, agents=14)
+        ring.streams[CHOICE] = found[low]
+        assert bool(ring.run(1).action[0]) == explores
+
+
 def test_stopping_between_changes_nothing():
     problem = random_problem(9, outcomes=2, starts=3)
     whole, parts = Ring(problem, problem.word, agents=15), Ring(problem, problem.word, agents=15)

@@ -61,6 +61,9 @@ def test_thresholds_are_chances_summed_up():
     assert problem.threshold[0, 0].tolist() == [16384, 16384, 49152, 65536]
     assert problem.threshold[1, 0].tolist() == [65536] * 4
     np.testing.assert_array_equal(problem.chance, model.chance)
+    model.chance[0, 0] = [0.5, 0.0, 0.0, 0.49999]  # near enough to 1 for Gymnasium's tables
+    problem = tabulated(model, Q88, name="chances")
+    assert problem.threshold[0, 0].tolist() == [32768, 32768, 32768, 65536]
 
 
 def test_starts_are_drawn_as_often_as_the_model_says():
@@ -113,7 +116,8 @@ def test_saturation_is_told_with_what_the_optimum_needs():
 def test_differences_below_a_unit_are_told():
     problem = problem_of("gym:FrozenLake-v1", Q88)
     assert "less than a unit" in said(problem, alpha=0.01, gamma=0.9)
-    assert "less than a unit" not in said(problem_of("grid", Q88))
+    assert "less than a unit" not in said(problem_of("grid", Q88), alpha=0.5)
+    assert "less than a unit" in said(problem_of("grid", Q88), alpha=0.001)
 
 
 def test_chances_and_starts_that_never_come_are_told():

@@ -306,6 +306,7 @@ def parameters(design: Design) -> str:
         [
             f"// {problem.name}: what one problem makes different from another. Generated.",
             "package ql_parameters;",
+            "  /* verilator lint_off UNUSEDPARAM */  // some sizes are for readers and test benches",
             *(_constant(f"int {name}", *said) for name, said in sizes.items()),
             "",
             "  // The registers after reset.",
@@ -313,6 +314,7 @@ def parameters(design: Design) -> str:
             "",
             '  localparam ENVIRONMENT_FILE = "environment.hex";',
             '  localparam STARTS_FILE = "starts.hex";',
+            "  /* verilator lint_on UNUSEDPARAM */",
             "endpackage",
             "",
         ]
