@@ -53,6 +53,12 @@ def test_a_map_becomes_a_table(tmp_path):
     assert problem.reward.max() == 256
 
 
+def test_what_chance_decides_is_learned_more_slowly():
+    assert problem_of("grid", Q88).alpha == 0.5
+    assert problem_of("grid", Q88, {"slip": 0.2}).alpha == 1 / 16
+    assert problem_of("gym:FrozenLake-v1", Q88).alpha == 1 / 16
+
+
 def test_thresholds_are_chances_summed_up():
     model = random_model(0, states=2, actions=1, outcomes=4)
     model.chance[0, 0] = [0.25, 0.0, 0.5, 0.25]

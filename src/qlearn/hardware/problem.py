@@ -21,6 +21,8 @@ MOST_OUTCOMES = 16
 MOST_STARTS = 1024
 START_ENTRIES = 64  # how many a list of unequal starts may have, unless there are more starts
 CERTAIN = 1 << 16  # chances are counted in 65536ths, half a random word
+# Where nobody says. A constant alpha never stops forgetting, which chance makes the worse.
+ALPHA, ALPHA_BY_CHANCE, EPSILON = 0.5, 1 / 16, 0.1
 SMALLEST_GAP = 1e-9  # actions nearer than this are equally good
 
 
@@ -130,7 +132,8 @@ def _of_environment(
             f"{environment.name} publishes no model of finitely many states, which a circuit needs;"
             " grid, a map FILE.txt and Gymnasium's FrozenLake, Taxi and CliffWalking have one"
         )
-    chosen = environment.settings.get("table", {}) | settings
+    usual = environment.settings.get("table", {}) if model.deterministic else {}
+    chosen = usual | settings
     discount = chosen.get("discount")
     return tabulated(
         model,
@@ -139,8 +142,8 @@ def _of_environment(
         target=target,
         options=options,
         discount=environment.discount if discount is None else float(discount),
-        alpha=_number(chosen.get("lr"), 0.5),
-        epsilon=_number(chosen.get("epsilon"), 0.1),
+        alpha=_number(chosen.get("lr"), ALPHA if model.deterministic else ALPHA_BY_CHANCE),
+        epsilon=_number(chosen.get("epsilon"), EPSILON),
         max_steps=environment.max_steps,
         action_names=environment.action_names,
         values=values,
