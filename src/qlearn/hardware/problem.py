@@ -133,7 +133,7 @@ def _of_environment(
             " grid, a map FILE.txt and Gymnasium's FrozenLake, Taxi and CliffWalking have one"
         )
     usual = environment.settings.get("table", {}) if model.deterministic else {}
-    chosen = usual | settings
+    chosen = {**usual, **settings}
     discount = chosen.get("discount")
     return tabulated(
         model,
