@@ -20,8 +20,9 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
+from qlearn.hardware.beats import beat_width, fields, packed
 from qlearn.hardware.generate import Design, bits_for, load
-from qlearn.hardware.model import Ring, Trace
+from qlearn.hardware.model import Ring
 from qlearn.hardware.word import coefficients
 
 CONTROL, STATUS, ALPHA, GAMMA, EPSILON, SEED = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14
@@ -172,43 +173,6 @@ class Expected:
         return ring
 
 
-def layout(design: Design) -> list[tuple[str, int]]:
-    """The fields of a beat and their bits, from the highest."""
-    problem, width = design.problem, design.word.width
-    state = bits_for(problem.states)
-    return [
-        ("valid", 1),
-        ("agent", bits_for(design.agents)),
-        ("state", state),
-        ("action", bits_for(problem.actions)),
-        ("reward", width),
-        ("next", state),
-        ("ended", 1),
-        ("q_new", width),
-    ]
-
-
-def beat_width(design: Design) -> int:
-    return sum(bits for _, bits in layout(design))
-
-
-def fields(beat: int, design: Design) -> dict[str, int]:
-    """A beat, readable."""
-    found = {}
-    for name, bits in reversed(layout(design)):
-        found[name] = beat & ((1 << bits) - 1)
-        beat >>= bits
-    return dict(reversed(found.items()))
-
-
-def packed(trace: Trace, design: Design) -> list[int]:
-    """A trace as the beats that the circuit shows."""
-    beats = np.ones(len(trace.agent), object)  # the bit `valid`; whole numbers of any size
-    for name, bits in layout(design)[1:]:
-        beats = (beats << bits) | (getattr(trace, name) & ((1 << bits) - 1)).astype(object)
-    return beats.tolist()
-
-
 async def settings(host: Host, design: Design) -> list[str]:
     """Writes the registers, and reads them back."""
     c = coefficients(design.alpha, design.gamma)
@@ -323,7 +287,7 @@ async def lockstep(dut) -> None:
         "updates": updates,
         "cycles": cycles,
         "episodes": episodes,
-        "mismatches": monitor.mismatches,
+        "mismatches": monitor.mismatches + len(wrong),
         "wrong": wrong + monitor.shown,
     }
     Path(os.environ["HARDWARE_RESULT"]).write_text(json.dumps(found))
