@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from finite_problems import random_problem
+from test_generate import design
 
 from qlearn.errors import UserError
 from qlearn.hardware import diagram, report, synthesize, tools
 from qlearn.hardware.generate import depth, generate, manifest
-from test_generate import design
 
 RECORDED = Path(__file__).parents[2] / "benchmarks" / "results" / "hardware_synthesis.json"
 PARTS = ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "MULT18X18D")
@@ -113,7 +113,7 @@ def test_a_netlist_that_lost_parts_is_no_result(grid, fake):
 
 def test_more_rings_than_the_chip_has_room_for(grid, fake):
     fake([tools.ToolFailed("nextpnr failed:\nERROR: Unable to place cell 'x', no Bels remaining")])
-    with pytest.raises(UserError, match="^16 rings do not fit into ecp5-85k: Unable to place"):
+    with pytest.raises(UserError, match=r"^16 rings do not fit into ecp5-85k: Unable to place"):
         synthesize.synthesize(grid, rings=16)
     fake([tools.ToolFailed("nextpnr failed:\nERROR: something else")])
     with pytest.raises(tools.ToolFailed, match="something else"):
