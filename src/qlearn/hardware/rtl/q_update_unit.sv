@@ -24,7 +24,6 @@ module q_update_unit #(
     input  logic        [16:0]      chance,           // for the last clock; stochastic rounding only
     output logic signed [WIDTH-1:0] q_new
 );
-  localparam int CF = 17;
   localparam int PRODUCT_STAGES = WIDTH > 18 ? 2 : 1;
   localparam int SUM_WIDTH = WIDTH + 20;
 
@@ -50,6 +49,26 @@ module q_update_unit #(
     minus_sum <= SUM_WIDTH'(kept) + SUM_WIDTH'(rewarded) + (over ? '0 : SUM_WIDTH'(expected));
   end
 
+  rounding #(.WIDTH(WIDTH), .SUM_WIDTH(SUM_WIDTH), .ROUNDING(ROUNDING)) last (
+      .clk, .minus_sum, .chance, .q_new);
+endmodule
+
+// The last clock of an update: a negated sum of products becomes a word.
+//
+// Rounding adds something below one unit and cuts the fraction off; then what does not fit is the
+// largest or the smallest word.
+// verilator lint_off DECLFILENAME
+module rounding #(
+    parameter int WIDTH     = 16,
+    parameter int SUM_WIDTH = 36,
+    parameter int ROUNDING  = 0
+) (
+    input  logic                        clk,
+    input  logic signed [SUM_WIDTH-1:0] minus_sum,
+    input  logic        [16:0]          chance,
+    output logic signed [WIDTH-1:0]     q_new
+);
+  localparam int CF = 17;
   localparam logic [CF-1:0] HALF = 1 << (CF - 1);
   logic        [CF-1:0]        addend;
   logic signed [SUM_WIDTH-1:0] raised;
@@ -78,3 +97,4 @@ module q_update_unit #(
     else q_new <= {rounded[SUM_WIDTH-CF-1], {(WIDTH - 1) {~rounded[SUM_WIDTH-CF-1]}}};
   end
 endmodule
+// verilator lint_on DECLFILENAME
