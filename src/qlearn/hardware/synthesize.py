@@ -7,6 +7,7 @@ at the corner it knows; nothing was run on a chip.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import statistics
@@ -21,7 +22,8 @@ from qlearn.hardware.generate import Design
 from qlearn.runs.files import read_json, write_bytes, write_json
 
 WRAPPER = Path(__file__).with_name("board") / "few_pins.sv"
-NETLIST, RESULTS, PAGE = "netlist.json", "synthesis.json", "synthesis.html"
+NETLIST, CELLS, STAMP = "netlist.json", "cells.json", "sources.sha256"
+RESULTS, PAGE = "synthesis.json", "synthesis.html"
 WORKPLACE = Path("build") / "synthesis"
 CLOCK = 250  # MHz asked for: more than there is to get, so that nextpnr goes on improving
 SLOWEST_STEPS = 6  # of the critical path, that are told
@@ -106,24 +108,35 @@ def device_of(name: str) -> Device:
 
 
 def prepare(home: Path, work: Path, design: Design) -> None:
-    """A folder of its own: the design's modules, its files for so many rings, a wrapper."""
+    """A folder of its own: the design's modules, its files for so many rings, a wrapper.
+
+    What was found there of the very same files stays: an interrupted synthesis goes on.
+    """
+    files = {path.name: path.read_bytes() for path in (home / "rtl").iterdir()}
+    files |= {name: text.encode() for name, text in generate.generated(design).items()}
+    files[WRAPPER.name] = WRAPPER.read_bytes()
+    stamp = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+    if (work / STAMP).is_file() and (work / STAMP).read_text() == stamp:
+        return
     shutil.rmtree(work, ignore_errors=True)
-    shutil.copytree(home / "rtl", work)
-    for name, text in generate.generated(design).items():
-        write_bytes(work / name, text.encode())
-    shutil.copy(WRAPPER, work)
+    work.mkdir(parents=True)
+    for name, data in files.items():
+        write_bytes(work / name, data)
+    write_bytes(work / STAMP, stamp.encode())
 
 
 def cells(work: Path, chip: Device) -> dict[str, int]:
     """The netlist, and how many of each kind of cell it has."""
-    top = WRAPPER.stem
-    script = [
-        tools.read_design(top, tools.sources(work)),
-        f"{chip.synthesis} -top {top} -json {NETLIST}",
-        "tee -q -o cells.json stat -json",
-    ]
-    tools.yosys("; ".join(script), work)
-    return json.loads((work / "cells.json").read_text())["design"]["num_cells_by_type"]
+    counted = work / CELLS
+    if not counted.is_file():
+        top = WRAPPER.stem
+        script = [
+            tools.read_design(top, tools.sources(work)),
+            f"{chip.synthesis} -top {top} -json {NETLIST}",
+            f"tee -q -o {CELLS} stat -json",
+        ]
+        tools.yosys("; ".join(script), work)
+    return json.loads(counted.read_text())["design"]["num_cells_by_type"]
 
 
 def expect_all(found: Mapping[str, int], design: Design) -> None:
@@ -142,10 +155,11 @@ def place(work: Path, chip: Device, device: str, rings: int, seed: int) -> dict[
         *chip.options, "--json", NETLIST, "--freq", str(CLOCK), "--timing-allow-fail",
         "--seed", str(seed), "--report", told, "--log", f"seed-{seed}.log", "--quiet",
     ]  # fmt: skip
-    try:
-        tools.run(chip.nextpnr, arguments, work)
-    except tools.ToolFailed as failure:
-        raise _too_large(str(failure), device, rings) or failure from None
+    if not (work / told).is_file():
+        try:
+            tools.run(chip.nextpnr, arguments, work)
+        except tools.ToolFailed as failure:
+            raise _too_large(str(failure), device, rings) or failure from None
     made = json.loads((work / told).read_text())
     (clock,) = made["fmax"].values()
     return {
