@@ -78,6 +78,11 @@ module agent_ring #(
   typedef logic signed [WIDTH-1:0] q_t;
   typedef q_t [ACTIONS-1:0] row_t;
 
+  // Streams that start from one seed lie apart by multiples of 2^32 over the golden ratio.
+  function automatic logic [31:0] salt(input int stream);
+    return 32'h9e3779b9 * 32'(4 * RING + stream + 1);
+  endfunction
+
   if (AGENTS < DEPTH) begin : too_few
     $error("an agent's turn comes before its update is done: at least %0d agents", DEPTH);
   end
@@ -280,9 +285,4 @@ module agent_ring #(
   assign trace_q      = q_new;
   delay #(.WIDTH(WIDTH + 1), .STAGES(WRITE - UPDATE)) of_trace (
       .clk, .value({update_reward, update_ended}), .delayed({trace_reward, trace_ended}));
-
-  // Streams that start from one seed lie apart by multiples of 2^32 over the golden ratio.
-  function automatic logic [31:0] salt(input int stream);
-    return 32'h9e3779b9 * 32'(4 * RING + stream + 1);
-  endfunction
 endmodule
