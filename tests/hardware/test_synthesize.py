@@ -17,20 +17,22 @@ RECORDED = Path(__file__).parents[2] / "benchmarks" / "results" / "hardware_synt
 PARTS = ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "MULT18X18D")
 
 
-def timing(mhz: float) -> dict:
+def timing(mhz: float, parts: tuple[str, ...]) -> dict:
     """What nextpnr reports, in short: half of the slowest path is wire."""
     step = {"from": {"cell": "ring.q_TRELLIS_FF_Q_3"}, "to": {"cell": "ring.sum_TRELLIS_FF_Q"}}
     path = [{**step, "type": kind, "delay": 500 / mhz} for kind in ("clk-to-q", "routing")]
     across = {"from": "<async>", "to": "posedge clk", "path": path[:1]}
     return {
         "fmax": {"clk": {"achieved": mhz, "constraint": 250}},
-        "utilization": {part: {"used": 10, "available": 40} for part in PARTS},
+        "utilization": {part: {"used": 10, "available": 40} for part in parts},
         "critical_paths": [across, {"from": "posedge clk", "to": "posedge clk", "path": path}],
     }
 
 
 class FakeTools:
     """yosys and nextpnr that answer at once; the clock is that of the seed."""
+
+    parts = PARTS
 
     def __init__(self, clocks, netlist):
         self.clocks, self.netlist, self.called = clocks, netlist, []
@@ -46,7 +48,8 @@ class FakeTools:
         answer = self.clocks[seed - 1]
         if isinstance(answer, BaseException):
             raise answer
-        (folder / arguments[arguments.index("--report") + 1]).write_text(json.dumps(timing(answer)))
+        told = timing(answer, self.parts)
+        (folder / arguments[arguments.index("--report") + 1]).write_text(json.dumps(told))
 
 
 @pytest.fixture
@@ -125,11 +128,27 @@ def test_a_netlist_that_lost_parts_is_no_result(grid, fake):
 
 def test_more_rings_than_the_chip_has_room_for(grid, fake):
     fake([tools.ToolFailed("nextpnr failed:\nERROR: Unable to place cell 'x', no Bels remaining")])
-    with pytest.raises(UserError, match=r"^16 rings do not fit into ecp5-85k: Unable to place"):
+    with pytest.raises(
+        UserError, match=r"^there is no room for 16 rings on ecp5-85k: Unable to place"
+    ):
         synthesize.synthesize(grid, rings=16)
     fake([tools.ToolFailed("nextpnr failed:\nERROR: something else")])
     with pytest.raises(tools.ToolFailed, match="something else"):
         synthesize.synthesize(grid, rings=16)
+
+
+def test_the_machine_of_one_agent_takes_many_clocks_for_an_update(grid, fake):
+    made = fake((71.0,), netlist={"SB_RAM40_4K": 2})
+    made.parts = ("ICESTORM_LC", "ICESTORM_RAM")
+    found = synthesize.synthesize(grid, "ice40-hx1k", seeds=1)
+    assert found["updates_per_second"] == pytest.approx(1e6)
+    assert found["resources"].keys() == {"logic cells", "block RAMs"}
+    assert "--top agent_fsm" in made.script
+    page = Path(found["report"]).read_text()
+    assert "71 clocks each" in page
+    assert "<svg" not in page
+    with pytest.raises(UserError, match="leave --rings out"):
+        synthesize.synthesize(grid, "ice40-hx1k", rings=2)
 
 
 def test_bad_input_is_one_line(grid, tmp_path):
@@ -157,7 +176,8 @@ def test_every_table_and_multiplier_is_in_the_netlist(grid):
     assert found["DP16KD"] == 4
     assert found["MULT18X18D"] == 4
     assert found["TRELLIS_FF"] > 1000
-    synthesize.expect_all(found, synthesize.generate.load(grid))
+    chip = synthesize.device_of("ecp5-85k")
+    synthesize.expect_all(found, chip, synthesize.generate.load(grid))
 
 
 # --------------------------------------------------------------------------------- drawing and page

@@ -119,10 +119,15 @@ def _show_simulated(report: Report, console: Console) -> None:
 # ------------------------------------------------------------------------------------------- verify
 
 
+def _of_verify(parser: argparse.ArgumentParser) -> None:
+    _folder(parser)
+    parser.add_argument("--fast", action="store_true", help="this design's width, fewer faults")
+
+
 def _verify(arguments: argparse.Namespace, console: Console) -> Report:
     from qlearn.hardware.verify import verify
 
-    return verify(arguments.folder, say=console.say)
+    return verify(arguments.folder, fast=arguments.fast, say=console.say)
 
 
 def _show_verified(report: Report, console: Console) -> None:
@@ -193,7 +198,7 @@ ACTIONS = {
     ),
     "verify": Action(
         "prove its properties, and catch planted faults",
-        _folder,
+        _of_verify,
         _verify,
         _show_verified,
         lambda report: (

@@ -44,9 +44,15 @@ COLOURS = {plotting.INK: "var(--ink)", plotting.PALE: "var(--line)", "#1d4ed8": 
 
 
 def page(
-    manifest: Mapping[str, Any], found: Mapping[str, Any], results: Sequence[Mapping[str, Any]]
+    manifest: Mapping[str, Any],
+    found: Mapping[str, Any],
+    results: Sequence[Mapping[str, Any]],
+    rings: bool = True,
 ) -> str:
-    """`found` in full, and beside it the `results` of the same chip with other numbers of rings."""
+    """`found` in full, and beside it the `results` of the same chip with other numbers of rings.
+
+    Without `rings` it is the machine of one agent, which has neither pipeline nor neighbours.
+    """
     alike = [each for each in results if each["device"] == found["device"]]
     name = escape(f"{manifest['name']} on {found['device']}")
     return f"""<!doctype html>
@@ -56,19 +62,15 @@ def page(
 <h1>{name}</h1>
 {_tiles(found)}
 <h2>The circuit</h2>
-<p>{_shape(manifest)}</p>
-{diagram.svg(manifest)}
-<h2>Updates a second</h2>
-{plot(alike)}
-{_builds(alike)}
+{_circuit(manifest, found, rings)}
+{_rates(alike) if rings else ""}
 <h2>What it takes</h2>
 {_resources(found["resources"])}
 <h2>What limits the clock</h2>
 {_limit(found)}
 <p class="note">Placed and routed, not run on a chip: a clock is what nextpnr's timing analysis gives
 for speed grade {found["speed_grade"]}. nextpnr places by chance; the clock is the median of
-{len(found["seeds"])} seeds, and each ring makes one update every clock. Power cannot be measured
-here and is not told.</p>
+{len(found["seeds"])} seeds. Power cannot be measured here and is not told.</p>
 </body></html>
 """
 
@@ -79,7 +81,7 @@ def _tiles(found: Mapping[str, Any]) -> str:
         "updates a second": billions(found["updates_per_second"]),
         "clock, median": f"{mhz['median']:.1f} MHz",
         "slowest and fastest seed": f"{mhz['min']:.1f} to {mhz['max']:.1f}",
-        "rings": str(found["rings"]),
+        "agents": f"{found['rings'] * found['agents']:,}",
     }
     tiles = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in told.items())
     return f'<dl class="tiles">{tiles}</dl>'
@@ -89,12 +91,20 @@ def billions(number: float) -> str:
     return f"{number / 1e9:.2f} billion" if number >= 1e9 else f"{number / 1e6:.0f} million"
 
 
-def _shape(manifest: Mapping[str, Any]) -> str:
-    return escape(
+def _circuit(manifest: Mapping[str, Any], found: Mapping[str, Any], rings: bool) -> str:
+    if not rings:
+        clocks = found["clocks_per_update"]
+        return f"<p>One agent, one step of its update after the other: {clocks} clocks each.</p>"
+    said = escape(
         f"{manifest['agents']} agents take turns in each ring, one update a clock;"
         f" {manifest['depth']} clocks from a state to its new Q value."
         f" {manifest['states']:,} states, {manifest['actions']} actions, words {manifest['word']}."
     )
+    return f"<p>{said}</p>{diagram.svg(manifest)}"
+
+
+def _rates(alike: Sequence[Mapping[str, Any]]) -> str:
+    return f"<h2>Updates a second</h2>{plot(alike)}{_builds(alike)}"
 
 
 def _builds(alike: Sequence[Mapping[str, Any]]) -> str:

