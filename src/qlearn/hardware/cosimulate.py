@@ -15,7 +15,10 @@ from qlearn.hardware.tools import sources
 
 
 def main(folder: Path, top: str, bench: str, waves: bool) -> None:
-    rtl, build = folder / "rtl", folder / "build" / bench
+    rtl, build = (
+        folder / "rtl",
+        folder / "build" / "cocotb",
+    )  # one for all benches: what is the same is compiled once
     sys.path.insert(0, str(folder / "tb"))
     runner = get_runner("verilator")
     runner.build(
@@ -34,6 +37,8 @@ def main(folder: Path, top: str, bench: str, waves: bool) -> None:
         test_dir=rtl,
         waves=waves,
         results_xml=str(build / "results.xml"),
+        # Where pytest is installed, cocotb would have it rewrite every module, numba's included.
+        extra_env={"COCOTB_REWRITE_ASSERTION_FILES": ""},
     )
 
 
