@@ -233,3 +233,20 @@ def test_the_clock_that_compare_counts_with_was_found():
     clocks = {(each["device"], each["rings"]): each["mhz"]["median"] for each in builds}
     median = clocks[synthesize.DEVICE, 1]
     assert median - 10 < synthesize.RECORDED_MHZ <= median
+
+
+@pytest.mark.skipif(not RECORDED.is_file(), reason="not a clone: benchmarks are not installed")
+def test_the_learners_page_shows_what_was_recorded():
+    page = (RECORDED.parents[2] / "docs" / "hardware.md").read_text()
+    for build in json.loads(RECORDED.read_text())["builds"]:
+        if build["device"] == synthesize.DEVICE:
+            mhz, parts = build["mhz"], build["resources"].values()
+            used = " | ".join(f"{part['used']:,}" for part in parts)
+            begin = (
+                f"| {build['rings']} | {build['rings'] * build['agents']} | {mhz['median']:.1f} |"
+            )
+            assert re.search(re.escape(begin) + ".*" + re.escape(f"| {used} |"), page)
+    errors = json.loads(RECORDED.with_name("hardware_error.json").read_text())["tables"]
+    for rows in zip(*(table["rows"] for table in errors), strict=True):
+        told = " | ".join(f"{row['max_error']:.5f} | {row['bound']:.5f}" for row in rows)
+        assert f"| {rows[0]['word']} | {rows[0]['rounding']} | {told} |" in page
