@@ -201,9 +201,9 @@ def test_compare_takes_the_circuit_at_the_recorded_clock(tmp_path, monkeypatch, 
     ]
     software, circuit = said(words, capsys)["rows"]
     assert software["engine"] == "numba"
-    assert circuit["name"].startswith("grid hardware (cycles at 125 MHz")
+    assert circuit["name"].startswith("grid hardware (cycles at 130 MHz")
     assert circuit["engine"].endswith("not timed")
-    assert circuit["updates_per_second"] == pytest.approx(125e6, rel=0.02)
+    assert circuit["updates_per_second"] == pytest.approx(130e6, rel=0.02)
     assert circuit["peak_memory_mb"] is None
 
 
