@@ -29,6 +29,7 @@ from qlearn.hardware.model import Ring
 from qlearn.hardware.problem import optimum_of
 
 MOST_UPDATES = 20_000_000  # of a ring, in search of an optimal policy
+LOOKS = 50  # at all policies
 NETLIST_UPDATES = 5_000  # an interpreter of netlists makes some thousands a second
 BENCH_UPDATES = 2_000_000  # enough to time
 FSM_UPDATES = 5_000  # it takes some 70 clocks for each
@@ -64,7 +65,7 @@ def simulate(
     _need(simulators)
     (home / "build").mkdir(exist_ok=True)
 
-    optimal_after = until_optimal(design)
+    optimal_after = until_optimal(design) if "bench" in simulators else None
     long = max(BENCH_UPDATES, (optimal_after or 0) * design.rings)
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "lockstep": lambda: lockstep(home, design, updates, waves),
@@ -265,10 +266,18 @@ def different(beats: Path, traces: list[list[int]], width: int) -> int:
 
 
 def until_optimal(design: Design) -> int | None:
-    """Updates of a ring until all its agents' policies are optimal, by the specification."""
+    """Updates of a ring until all its agents' policies are optimal, by the specification.
+
+    It is looked at often in the beginning, and less often later on: judging costs more than learning.
+    """
     if optimum_of(design.problem, design.gamma) is None:
         return None
-    return updates_until_optimal(design.ring(fast=True), design.gamma, MOST_UPDATES)
+    ring = design.ring(fast=True)
+    every = 10 * ring.table.size
+    soon = min(LOOKS * every, MOST_UPDATES)
+    return updates_until_optimal(ring, design.gamma, soon, every) or updates_until_optimal(
+        ring, design.gamma, MOST_UPDATES, max(every, MOST_UPDATES // LOOKS)
+    )
 
 
 def policy_optimal(design: Design, updates: int) -> bool | None:
