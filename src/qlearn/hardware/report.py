@@ -165,6 +165,7 @@ def plot(alike: Sequence[Mapping[str, Any]]) -> str:
     axes.plot(rings, rates["median"], "o", color=dot, markersize=6)
     axes.set_xlim(0, 1.1 * max(rings))
     axes.set_ylim(0, 1.15 * max(rates["max"]))
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("rings")
     axes.set_ylabel("billion updates/s")
     axes.grid(color=plotting.PALE, linewidth=0.6)
