@@ -17,14 +17,14 @@ from qlearn.hardware.generate import design_of
 from qlearn.hardware.word import ROUNDINGS
 
 WORDS = ("Q8.8", "Q4.12", "Q16.16")
-TARGETS = (
+TARGETS: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("grid", {"reward": "arrival"}, {"alpha": 0.5, "gamma": 0.9}),
     ("gym:FrozenLake-v1", {}, {"alpha": 0.1, "gamma": 0.95}),
 )
 UPDATES = 2_000_000
 
 
-def measured(target: str, options: dict[str, Any], rates: dict[str, float]) -> list[dict[str, Any]]:
+def measured(target: str, options: dict[str, Any], rates: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for word in WORDS:
         for rounding in ROUNDINGS:
