@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,12 +22,14 @@ import numpy as np
 from qlearn.errors import UserError, closest
 from qlearn.hardware import tools
 from qlearn.hardware.beats import beat_width, packed
+from qlearn.hardware.cosimulate import cosimulated
 from qlearn.hardware.error import distance, distance_to_optimum, updates_until_optimal
 from qlearn.hardware.generate import Design, bits_for, load
 from qlearn.hardware.model import Ring
 from qlearn.hardware.problem import optimum_of
 
 MOST_UPDATES = 20_000_000  # of a ring, in search of an optimal policy
+WAVES = "build/waves.vcd"
 LOOKS = 50  # at all policies
 NETLIST_UPDATES = 5_000  # an interpreter of netlists makes some thousands a second
 BENCH_UPDATES = 2_000_000  # enough to time
@@ -90,7 +91,7 @@ def simulate(
         **against_float(design, first["updates"] // design.rings),
         "updates_per_second": found["bench"]["updates_per_second"] if "bench" in found else None,
         "simulators": found,
-        "waves": str(home / "rtl" / "dump.vcd") if waves else None,
+        "waves": str(home / WAVES) if waves else None,
     }
 
 
@@ -109,30 +110,28 @@ def _need(simulators: Sequence[str]) -> None:
 
 
 def lockstep(home: Path, design: Design, updates: int, waves: bool = False) -> dict[str, Any]:
-    return cosimulated(home, "accelerator", "lockstep", updates, waves)
+    found = in_lockstep(home, "accelerator", "lockstep", updates, waves)
+    if waves:
+        (home / "rtl" / "dump.vcd").replace(home / WAVES)
+    return found
 
 
 def agent_fsm(home: Path, updates: int) -> dict[str, Any]:
-    return cosimulated(home, "agent_fsm", "lockstep_fsm", updates)
+    return in_lockstep(home, "agent_fsm", "lockstep_fsm", updates)
 
 
-def cosimulated(
+def in_lockstep(
     home: Path, top: str, bench: str, updates: int, waves: bool = False
 ) -> dict[str, Any]:
     """What one of the cocotb benches in tb/ found out."""
     result = home / "build" / f"{bench}.json"
     result.unlink(missing_ok=True)
-    said = tools.run(
-        Path(sys.executable).name,
-        ["-m", "qlearn.hardware.cosimulate", home, top, bench, *(["waves"] if waves else [])],
-        home,
-        tools.verilator_environment()
-        | {
-            "HARDWARE_DESIGN": str(home),
-            "HARDWARE_UPDATES": str(updates),
-            "HARDWARE_RESULT": str(result),
-        },
-    )
+    settings = {
+        "HARDWARE_DESIGN": str(home),
+        "HARDWARE_UPDATES": str(updates),
+        "HARDWARE_RESULT": str(result),
+    }
+    said = cosimulated(home, top, bench, settings, waves)
     if not result.exists():
         last = "\n".join(said.splitlines()[-tools.LAST_LINES :])
         raise tools.ToolFailed(f"the {bench} simulation did not end:\n{last}")
