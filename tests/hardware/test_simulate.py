@@ -102,6 +102,22 @@ def test_other_simulators_agree(tmp_path: Path) -> None:
     assert 0 < found["optimal_after"] <= bench["updates"]
 
 
+@needs_icarus
+def test_a_large_table_becomes_a_netlist(tmp_path: Path) -> None:
+    found = simulate(made(tmp_path / "d", "even"), updates=300, simulators=("netlist",))
+    assert found["mismatches"] == 0
+    assert found["updates"] >= 300
+
+
+@needs_icarus
+def test_the_netlists_bench_can_object(tmp_path: Path) -> None:
+    folder = made(tmp_path / "d", "half_up")
+    unit = folder / "rtl" / "q_update_unit.sv"
+    assert "0, 1:    addend = HALF;" in unit.read_text()
+    unit.write_text(unit.read_text().replace("0, 1:    addend = HALF;", "0, 1:    addend = '0;"))
+    assert simulate(folder, updates=300, simulators=("netlist",))["mismatches"] > 0
+
+
 @needs_cocotb
 @pytest.mark.parametrize("name", ["even", "stochastic"])
 def test_the_small_machine_is_a_ring_of_one(home: Path, name: str) -> None:

@@ -33,6 +33,7 @@ WAVES = "build/waves.vcd"
 LOOKS = 50  # at all policies
 NETLIST_UPDATES = 5_000  # an interpreter of netlists makes some thousands a second
 BENCH_UPDATES = 2_000_000  # enough to time
+NETLIST_ENTRIES = 500  # of the tables, about
 FSM_UPDATES = 5_000  # it takes some 70 clocks for each
 SIMULATORS = {
     "lockstep": "cocotb on Verilator, every update",
@@ -205,8 +206,11 @@ def benched(
     """Runs the plain bench and compares what it wrote with the specification."""
     table, beats = home / "build" / f"{name}.table", home / "build" / f"{name}.beats"
     arguments = [f"+updates={updates}", f"+table={table}"]
+    every = 1
     if every_update:
-        arguments.append(f"+beats={beats}")
+        # Every update has been seen: some entries of the table are enough where clocks are dear.
+        every = design.rings * design.ring().table.size // NETLIST_ENTRIES | 1
+        arguments += [f"+beats={beats}", f"+every={every}"]
     words, seconds = timed([*map(str, command), *arguments], home / "rtl")
     done, episodes, cycles = int(words[1]), int(words[3]), int(words[5])
 
@@ -219,7 +223,7 @@ def benched(
         for ring in rings:
             ring.advance(done // design.rings)
     entries = np.loadtxt(table, np.int64, ndmin=1)
-    wanted = np.stack([ring.table for ring in rings]).ravel()
+    wanted = np.stack([ring.table for ring in rings]).ravel()[::every]
     mismatches += int((entries != wanted).sum()) if entries.shape == wanted.shape else wanted.size
     mismatches += episodes != sum(ring.episodes for ring in rings) & 0xFFFFFFFF
     return {
@@ -234,7 +238,9 @@ def benched(
 
 def timed(command: list[str], folder: Path) -> tuple[list[str], float]:
     """Runs a bench: its words after `learned`, and the seconds from `learning` to there."""
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     said: list[str] = []
     words: list[str] = []

@@ -67,6 +67,7 @@ def run(
         command,
         cwd=folder,
         env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,  # some look for a terminal, and are stopped when not in front
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

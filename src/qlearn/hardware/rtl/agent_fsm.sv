@@ -84,7 +84,7 @@ module agent_fsm
 
   (* no_rw_check *)
   logic [WIDTH-1:0] memory[0:CELLS-1];
-  initial for (int i = 0; i < CELLS; i++) memory[i] = '0;
+  initial memory = '{default: '0};
 
   state_t state, next;
   action_t action;

@@ -26,7 +26,7 @@ module q_table #(
   if (INITIAL == 1) begin : loaded
     initial $readmemh({"initial_", DIGIT, ".hex"}, memory);
   end else begin : empty
-    initial for (int i = 0; i < DEPTH; i++) memory[i] = '0;
+    initial memory = '{default: '0};
   end
 
   always_ff @(posedge clk) begin

@@ -5,7 +5,8 @@
 // but the port, and `trace` if +beats=FILE asks for every update.
 //
 //   +updates=N     at least so many (of all rings)
-//   +table=FILE    every Q value in the order [ring][agent][state][action], a line each
+//   +table=FILE    the Q values in the order [ring][agent][state][action], a line each
+//   +every=N       only every N-th of them
 //   +beats=FILE    the trace of every clock of learning, a line each
 `timescale 1ns / 1ps
 module bench #(
@@ -81,7 +82,7 @@ module bench #(
 
   longint unsigned updates, began, ended;
   logic [31:0] low, high, episodes, status;
-  int tables, patience;
+  int tables, patience, every, entry;
   string file;
 
   initial begin
@@ -113,15 +114,20 @@ module bench #(
     $display("learned %0d updates %0d episodes %0d cycles", {high, low}, episodes, ended - began);
     $fflush;
     if ($value$plusargs("table=%s", file)) begin
+      if (!$value$plusargs("every=%d", every)) every = 1;
+      entry  = 0;
       tables = $fopen(file, "w");
       for (int ring = 0; ring < RINGS; ring = ring + 1)
         for (int agent = 0; agent < AGENTS; agent = agent + 1)
           for (int state = 0; state < STATES; state = state + 1)
             for (int action = 0; action < ACTIONS; action = action + 1) begin
-              write(TABLE_ADDRESS,
-                    (((ring << AGENT_BITS | agent) << STATE_BITS | state) << ACTION_BITS) | action);
-              read(TABLE_DATA, low);
-              $fwrite(tables, "%0d\n", $signed(low));
+              if (entry % every == 0) begin
+                write(TABLE_ADDRESS,
+                      (((ring << AGENT_BITS | agent) << STATE_BITS | state) << ACTION_BITS) | action);
+                read(TABLE_DATA, low);
+                $fwrite(tables, "%0d\n", $signed(low));
+              end
+              entry = entry + 1;
             end
       $fclose(tables);
     end
