@@ -112,9 +112,9 @@ def test_a_large_table_becomes_a_netlist(tmp_path: Path) -> None:
 @needs_icarus
 def test_the_netlists_bench_can_object(tmp_path: Path) -> None:
     folder = made(tmp_path / "d", "half_up")
-    unit = folder / "rtl" / "q_update_unit.sv"
-    assert "0, 1:    addend = HALF;" in unit.read_text()
-    unit.write_text(unit.read_text().replace("0, 1:    addend = HALF;", "0, 1:    addend = '0;"))
+    module = folder / "rtl" / "epsilon_greedy.sv"
+    assert "explore ? random : greedy" in module.read_text()
+    module.write_text(module.read_text().replace("explore ? random", "explore ? greedy"))
     assert simulate(folder, updates=300, simulators=("netlist",))["mismatches"] > 0
 
 
