@@ -25,7 +25,7 @@ WIDTH = 160  # where nobody's terminal says
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("targets", nargs="+", metavar="TARGET", help="ENV, RUN, 'FILE.py ...'")
-    parser.add_argument("--engines", metavar="A,B,C", help="dict,numba,numpy,torch,cupy")
+    parser.add_argument("--engines", metavar="A,B,C", help="dict,numba,numpy,torch,cupy,hardware")
     parser.add_argument(
         "--repeats", type=options.whole(1), help="turns, a seed each (default 10)", metavar="N"
     )

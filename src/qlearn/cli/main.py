@@ -29,6 +29,7 @@ COMMANDS = {
     "profile": "see where the time of your own script goes, and what to change",
     "compare": "measure versions side by side: engines, runs, your own scripts",
     "calibrate": "measure which engine, device and threads are fastest here",
+    "hardware": "a circuit that learns: generate, simulate, verify, synthesize",
     "watch": "see an environment played",
     "envs": "list the environments",
     "runs": "list the runs",

@@ -114,6 +114,7 @@ def _row(
 ) -> dict[str, Any]:
     seconds = [cost.seconds for cost in costs]
     errors = [m.max_error_to_optimum for m in of if m.max_error_to_optimum is not None]
+    memory = [m.peak_memory_mb for m in of if m.peak_memory_mb is not None]
     optimal = [m.policy_optimal for m in of if m.policy_optimal is not None]
     return {
         "name": name,
@@ -124,7 +125,7 @@ def _row(
         "total_seconds": spread([m.total.seconds for m in of]),
         "steps_per_second": _rate(of, "env_steps"),
         "updates_per_second": _rate(of, "updates"),
-        "peak_memory_mb": max(m.peak_memory_mb for m in of),
+        "peak_memory_mb": max(memory) if memory else None,
         "compile_seconds": of[0].compile_seconds,
         "metric": _median([m.metric for m in of]),
         "max_error_to_optimum": max(errors) if errors else None,

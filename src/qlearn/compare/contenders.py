@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from qlearn.compare.execution import Execution, execute
 from qlearn.errors import UserError
@@ -34,7 +34,7 @@ class Measurement:
     """One training, or one run of a script; `total` is that of the whole process."""
 
     total: Cost
-    peak_memory_mb: float
+    peak_memory_mb: float | None
     training: Cost | None = None
     engine: str = "script"
     env_steps: int | None = None
@@ -43,6 +43,17 @@ class Measurement:
     metric: float | None = None
     policy_optimal: bool | None = None
     max_error_to_optimum: float | None = None
+
+
+class Contender(Protocol):
+    """What takes its turn."""
+
+    @property
+    def name(self) -> str: ...
+
+    def prepare(self) -> None: ...
+
+    def measure(self, seed: int) -> Measurement: ...
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,3 @@ class ScriptContender:
                 f"--metric {self.metric.pattern!r} finds {last!r}, which is no number;"
                 " put parentheses around the number"
             ) from None
-
-
-Contender = EngineContender | ScriptContender

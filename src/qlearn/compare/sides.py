@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from qlearn.compare.contenders import Contender, ScriptContender
+from qlearn.compare.circuit import CircuitContender
+from qlearn.compare.contenders import Contender, EngineContender, ScriptContender
 from qlearn.compare.names import short
 from qlearn.profiling.report import listing, words
 
@@ -33,7 +34,9 @@ def profiles(
             say(f"profiling {contender.name}")
             how = {"line": line, "headless": headless, "output": nowhere}
             found.append(_profile(contender, seed, how))
-            if found[-1] is None:
+            if isinstance(contender, CircuitContender):
+                say(f"{contender.name} is computed: nothing runs that could be profiled")
+            elif found[-1] is None:
                 say(f"{contender.name} ended before anything of it was profiled")
             elif line and not found[-1]["lines"]:
                 say(f"{contender.name} has no lines to show; its functions are")
@@ -47,6 +50,8 @@ def _profile(contender: Contender, seed: int, how: Mapping[str, Any]) -> dict[st
         if isinstance(contender, ScriptContender):
             script, *arguments = contender.command
             return profile(script, arguments, **how)
+        if not isinstance(contender, EngineContender):
+            return None
         return profile(contender.job["env"], training=_training(contender.job, seed), **how)
     except NothingMeasured:
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qlearn.algorithms import registry
+from qlearn.compare import circuit
 from qlearn.compare.contenders import Contender, EngineContender, ScriptContender
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
@@ -112,12 +113,15 @@ def _trainings(target: str, asked: Asked, warm: bool) -> list[Contender]:
     if asked.episodes is not None and asked.steps is None:
         job["settings"]["steps"] = asked.episodes * STEPS_AN_EPISODE
     engines = list(asked.engines) or [job["engine"]]
-    for engine in engines:  # every name is looked at before the first is started
+    timed = [engine for engine in engines if engine != circuit.ENGINE]
+    for engine in timed:  # every name is looked at before the first is started
         environment = find(job["env"], job["env_options"])
         registry.choose(environment, job["algo"], engine, job["settings"])
     names = [f"{target} {engine}" if asked.engines else target for engine in engines]
     return [
-        EngineContender(name, job | {"engine": engine}, warm)
+        circuit.CircuitContender(target, job)
+        if engine == circuit.ENGINE
+        else EngineContender(name, job | {"engine": engine}, warm)
         for name, engine in zip(names, engines, strict=True)
     ]
 
