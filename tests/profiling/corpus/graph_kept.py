@@ -8,7 +8,7 @@ torch.set_num_threads(1)
 torch.manual_seed(0)
 rng = np.random.default_rng(0)
 
-model = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2))
+model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
 optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
 
@@ -21,7 +21,7 @@ def batch(size):
 def train(steps):
     total_loss = 0
     for _ in range(steps):
-        states, actions, rewards, next_states, dones = batch(32)
+        states, actions, rewards, next_states, dones = batch(8)
         with torch.no_grad():
             targets = rewards + 0.99 * (1 - dones) * model(next_states).amax(1)
         values = model(states).gather(1, actions.unsqueeze(1)).squeeze(1)

@@ -28,11 +28,8 @@ EARLY, LATER_PERIOD = 3.0, 0.02  # seconds with more samples, for scripts that a
 WATCH_PERIOD, ALONE_PERIOD = 0.05, 0.25  # beside other threads of the script's, and without
 FLUSH_EVERY = 1.0
 FLUSH_SHARE = 0.003  # of the run, at most
-ALLOWANCE, ALLOWED_SHARE = 0.06, 0.02  # seconds for windows, and then of the run
-LOOKS, LOOKS_SHARE = (
-    0.02,
-    0.003,
-)  # the same for looks: to see a frame's variables slows it for longer
+ALLOWANCE, ALLOWED_SHARE = 0.06, 0.01  # seconds for windows, and then of the run
+LOOKS, LOOKS_SHARE = 0.02, 0.003  # the same for looks at variables
 AGAIN = 5.0  # seconds, when a script has swallowed that it was to stop
 GRACE = 10.0
 LOST = 0.5  # of a window in which calls are counted
@@ -122,12 +119,12 @@ class Measure:
         if self._ticking or os.getpid() != self._process:
             return
         if self._measuring:
-            begun, self._ticking = perf_counter(), True
+            begun, self._ticking = thread_time(), True
             try:
-                self._safely(self._sample, frame, begun - self._begun)
+                self._safely(self._sample, frame, perf_counter() - self._begun)
             finally:
                 self._ticking = False
-            self._cost += perf_counter() - begun
+            self._cost += thread_time() - begun
         if self._running and perf_counter() - self._begun >= self._deadline:
             self._stop()
 
@@ -148,9 +145,9 @@ class Measure:
         self._torch.tick(frame, now)
         self._lines.tick(now)
         affordable = self._spent < ALLOWANCE + ALLOWED_SHARE * now
-        begun = perf_counter()
+        begun = thread_time()
         self._looker.look(frame, now, self._looking < LOOKS + LOOKS_SHARE * now)
-        self._looking += perf_counter() - begun
+        self._looking += thread_time() - begun
         if self._calls.is_open or (affordable and not importing):
             self._calls.tick(now)
         if affordable and not self._calls.is_open and not importing:
