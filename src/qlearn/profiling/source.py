@@ -73,9 +73,6 @@ class Source:
             inside = above
         return None
 
-    def class_of(self, node: ast.AST) -> ast.ClassDef | None:
-        return next((n for n in self.parents(node) if isinstance(n, ast.ClassDef)), None)
-
     def qualname(self, node: ast.AST | None) -> str:
         """A def's or class's name as Python says it; `<module>` for what is in none."""
         return self._qualnames.get(node, "<module>") if node is not None else "<module>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import networks, patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 
@@ -24,13 +24,13 @@ def find(facts: Facts) -> Iterator[Finding]:
         if called is None or not site.loops or not _beside_a_single_step(facts, site):
             continue
         seconds = site.seconds * (1 - 1 / EVERY)
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             site,
             f"{called} runs after every step of one environment: "
-            + patterns.amount(facts, site.seconds, site.calls)
+            + telling.amount(facts, site.seconds, site.calls)
             + f", of which every {EVERY}th would be left; learning less often is a trade: fewer updates, more steps",
             _fix(facts, site),
             seconds=seconds,
@@ -44,11 +44,11 @@ def _learning(facts: Facts, site) -> str | None:
     found = [n for _, n in facts.source(site.file).functions() if n.name == name]
     if not found:
         return None
-    if patterns.learns(found[0]):
+    if networks.learns(found[0]):
         return name
     inner = {patterns.name_of(c.func).rsplit(".", 1)[-1] for c in patterns.calls_below(found[0])}
     below = [n for _, n in facts.source(site.file).functions() if n.name in inner]
-    return name if any(patterns.learns(n) for n in below) else None
+    return name if any(networks.learns(n) for n in below) else None
 
 
 def _beside_a_single_step(facts: Facts, site) -> bool:
@@ -77,4 +77,4 @@ def _seldom(source, site, loop: ast.AST) -> bool:
 def _fix(facts: Facts, site) -> str:
     text = patterns.statement_text(facts, site)
     inside = "\n".join(f"    {line}" for line in text.splitlines())
-    return patterns.diff(text, f"if step % {EVERY} == 0:\n{inside}")
+    return telling.diff(text, f"if step % {EVERY} == 0:\n{inside}")
