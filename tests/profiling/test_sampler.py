@@ -75,7 +75,7 @@ def test_seconds_are_the_wall_time_and_go_where_it_went(tmp_path):
     within, own = of_functions(raw)
     assert within["main"] > 0.9 * raw.wall_seconds
     assert within["heavy"] / (within["heavy"] + within["light"]) == pytest.approx(0.75, abs=0.12)
-    assert own["main"] < 0.2 * raw.wall_seconds
+    assert own["main"] < 0.1 * raw.wall_seconds
     timeline = sum(seconds for _, sums in raw.timeline for seconds in sums.values())
     assert timeline == pytest.approx(whole(raw), rel=0.05)
     assert 5 <= len(raw.timeline) <= 100
@@ -100,7 +100,7 @@ def test_stacks_begin_with_the_script_and_know_expressions(tmp_path):
     texts = by_text(raw, script)
     assert texts["abs(i)"] > 0
     within = ("total += abs(i)", "abs(i)", "abs", "i", "total")  # too small to be told apart
-    assert sum(texts[text] for text in within) > 0.6 * whole(raw)
+    assert sum(texts[text] for text in within) > 0.7 * whole(raw)
 
 
 SEARCH = """
@@ -113,9 +113,12 @@ def search(n):
             found += 1
         found += abs(i)
     return found
+searched = 0
 end = time.perf_counter() + 1.5
 while time.perf_counter() < end:
     search(20)
+    searched += 20
+print(searched)
 """
 
 
@@ -391,11 +394,13 @@ def test_what_arrays_and_networks_are(tmp_path):
 
 
 def test_lines_without_a_line_profiler(tmp_path):
-    raw = run(tmp_path, SEARCH, line=True).raw
+    done = run(tmp_path, SEARCH, line=True)
+    raw, searched = done.raw, int(done.out)
     rows = {row["line"]: row for row in raw.lines or () if row["file"].endswith("script.py")}
     assert rows[7]["seconds"] > 0.5 * raw.wall_seconds
-    calls = calls_of(raw, "builtins.abs")
-    assert calls / 4 < rows[7]["hits"] < calls * 4
+    assert rows[7]["hits"] == rows[9]["hits"]
+    busy = raw.cpu_seconds / raw.wall_seconds  # waiting for a processor is no hit of a line
+    assert searched / 2.5 < busy * rows[7]["hits"] < searched * 2.5
 
 
 def test_the_cost_is_said(tmp_path):
@@ -452,14 +457,48 @@ def test_without_windows_nothing_moves():
     assert sharpened(rows, [(0.0, {0: 4.0})], []) == (rows, [(0.0, {0: 4.0})])
 
 
-def test_lines_count_each_line_once_a_stack():
-    class Frame:
-        def __init__(self, line):
-            self.file, self.function, self.first_line, self.line = "f.py", "f", 1, line
+class Frame:
+    def __init__(self, line, file="f.py"):
+        self.file, self.function, self.first_line, self.line = str(file), "f", 1, line
 
+
+def test_lines_count_each_line_once_a_stack():
     frames = [Frame(2), Frame(3), Frame(3)]
     rows = [("main", (0,), 1.0, 1), ("main", (1,), 2.0, 2), ("main", (1, 2), 4.0, 4)]
     window = [((0,), 10), ((1,), 1010), ((0,), 10), ((1,), 1010)]
     found = {row["line"]: row for row in by_line(rows, [window], frames)}
     assert found[3]["seconds"] == 6.0
     assert found[2]["seconds"] == 1.0
+
+
+BLOCKS = """\
+def f(n):
+    a = n
+    b = a
+    for i in range(n):
+        c = i
+        d = c
+        if d % 4:
+            continue
+        e = d
+"""
+
+
+def test_lines_of_one_block_were_hit_equally_often(tmp_path):
+    """However the samples fell, and wherever a window began."""
+    script = write(tmp_path, BLOCKS)
+    lines = range(2, 10)
+    frames = [Frame(line, script) for line in range(10)]
+    rows = [("main", (line,), 0.001 * line * line, 1) for line in lines]
+    round_of_loop = [4, 5, 6, 7, 8] * 3 + [4, 5, 6, 7, 9]
+    call = [2, 3, *round_of_loop * 5, 4]
+    steps = [((line,), 1010) for line in [6, 7, *call, 2, 3, 4, 5]] + [((0,), 10)] * 40
+    hits = {row["line"]: row["hits"] for row in by_line(rows, [steps], frames)}
+    assert hits.keys() == set(lines)
+    assert hits[2] == hits[3] > 0
+    assert hits[5] == hits[6] == hits[7]
+    assert hits[4] > hits[5]
+    assert hits[5] / hits[2] == pytest.approx(20 / 2, rel=0.1)
+    assert hits[9] / hits[8] == pytest.approx(1 / 3, rel=0.01)
+    cost = 1000e-9  # all steps took as long as each other: so many there were in all
+    assert sum(hits.values()) == pytest.approx(sum(row[2] for row in rows) / cost, rel=0.02)

@@ -16,6 +16,7 @@ WHY = (
     "to learn as much, so compare the score as well."
 )
 EVERY = 4
+GAME_STEP = "play_step"  # of one game, by a row of zeros with a one in it
 
 
 def find(facts: Facts) -> Iterator[Finding]:
@@ -40,15 +41,21 @@ def find(facts: Facts) -> Iterator[Finding]:
 
 def _learning(facts: Facts, site) -> str | None:
     """The name of the called function, where that goes backward, itself or by one it calls."""
-    name = patterns.name_of(site.node.func).rsplit(".", 1)[-1]
-    found = [n for _, n in facts.source(site.file).functions() if n.name == name]
-    if not found:
-        return None
-    if networks.learns(found[0]):
-        return name
-    inner = {patterns.name_of(c.func).rsplit(".", 1)[-1] for c in patterns.calls_below(found[0])}
-    below = [n for _, n in facts.source(site.file).functions() if n.name in inner]
-    return name if any(networks.learns(n) for n in below) else None
+    name = _last(site.node)
+    found = _defined(facts, {name})
+    inner = {_last(call) for function in found for call in patterns.calls_below(function)}
+    learned = any(networks.learns(function) for function in [*found, *_defined(facts, inner)])
+    return name if found and learned else None
+
+
+def _last(call: ast.Call) -> str:
+    return patterns.name_of(call.func).rsplit(".", 1)[-1]
+
+
+def _defined(facts: Facts, names: set[str]) -> list[ast.AST]:
+    """The functions of these names in any of the user's files."""
+    sources = [facts.source(file) for file in patterns.user_files(facts)]
+    return [node for source in sources for _, node in source.functions() if node.name in names]
 
 
 def _beside_a_single_step(facts: Facts, site) -> bool:
@@ -58,10 +65,12 @@ def _beside_a_single_step(facts: Facts, site) -> bool:
     if not loops or _seldom(source, site, loops[0]):
         return False
     for call in patterns.calls_below(loops[0]):
-        stepped = getattr(call.func, "attr", "") in ("step", "play_step") and call.args
+        called = getattr(call.func, "attr", "")
+        stepped = called in ("step", GAME_STEP) and call.args
         if stepped and source.loops(call)[:1] == loops[:1]:
             thing = patterns.seen(facts, site, call.args[0])
-            return thing is None or thing.size <= 1 or thing.kind in patterns.NUMBERS
+            single = thing is None or thing.size <= 1 or thing.kind in patterns.NUMBERS
+            return single or called == GAME_STEP
     return False
 
 

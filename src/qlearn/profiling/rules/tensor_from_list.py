@@ -31,7 +31,7 @@ def find(facts: Facts) -> Iterator[Finding]:
     for sites in telling.by_file(made):
         worst = sites[0]
         thing = patterns.seen(facts, worst, worst.node.args[0], *LISTS)
-        size = thing.size if thing is not None else 0
+        size = max(thing.size, thing.longest) if thing is not None else 0
         yield telling.finding_of_all(
             facts,
             RULE,
