@@ -14,7 +14,8 @@ from qlearn.profiling import process
 
 WAITING = """
 import json, os, runpy, sys
-import numpy, torch, torch._dynamo
+import numpy, torch
+import torch._dynamo  # with the first optimiser, otherwise
 for request in sys.stdin:
     if os.fork() == 0:
         program, *sys.argv[1:] = json.loads(request)
@@ -45,4 +46,3 @@ def forked() -> Iterator[Any]:
             return int(waiting.stdout.readline())
 
         yield run
-        waiting.stdin.close()
