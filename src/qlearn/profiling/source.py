@@ -179,7 +179,8 @@ class Source:
                     scopes.setdefault(scope, set()).add(self._imported(value))
         return {
             name: {
-                scope: min(found) if len(found) == 1 else None for scope, found in scopes.items()
+                scope: next(iter(found)) if len(found) == 1 else None
+                for scope, found in scopes.items()
             }
             for name, scopes in given.items()
             if any(found != {None} for found in scopes.values())
