@@ -46,7 +46,7 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     out = tmp_path_factory.mktemp("report") / "page.html"
-    return compare("grid", engines=["dict", "numba", "numpy"], repeats=1, episodes=800,
+    return compare("grid", engines=["dict", "numba"], repeats=1, episodes=800,
                    lr=0.5, epsilon=0.1, out=out)  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def test_a_row_for_every_engine_with_every_key(found):
     assert found["compared"] == "train_seconds"
     assert found["winner"] is None  # of one turn
     assert [row["name"] for row in found["rows"]] == [
-        f"grid {engine}" for engine in ("dict", "numba", "numpy")
+        f"grid {engine}" for engine in ("dict", "numba")
     ]
     for row in found["rows"]:
         assert row.keys() >= KEYS
@@ -96,10 +96,10 @@ def test_the_report_is_a_whole_page_with_every_repeat(found):
     tags = Tags()
     tags.feed(page)
     assert tags.open == []
-    assert tags.seen.count("tr") == 4
+    assert tags.seen.count("tr") == 3
     assert "http" not in page  # it needs nothing else
     svg = ElementTree.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])
-    assert len(list(svg.iter("circle"))) == 3
+    assert len(list(svg.iter("circle"))) == 2
     for row in found["rows"]:
         assert row["name"] in page
 
@@ -260,13 +260,13 @@ def test_a_scripts_memory_is_its_own(tmp_path):
 
 
 def test_time_of_the_processor_is_told_from_waiting(tmp_path):
-    (tmp_path / "waits.py").write_text("import time\ntime.sleep(0.5)\n")
+    (tmp_path / "waits.py").write_text("import time\ntime.sleep(0.25)\n")
     (tmp_path / "works.py").write_text(
-        "import time\nwhile time.process_time() < 0.5: sum(range(1000))\n"
+        "import time\nwhile time.process_time() < 0.25: sum(range(1000))\n"
     )
     waits, works = compare("waits.py", "works.py", repeats=1)["rows"]
-    assert waits["seconds"]["median"] >= 0.5 > waits["cpu_seconds"]["median"]
-    assert works["cpu_seconds"]["median"] >= 0.5
+    assert waits["seconds"]["median"] >= 0.25 > waits["cpu_seconds"]["median"]
+    assert works["cpu_seconds"]["median"] >= 0.25
 
 
 def test_each_turn_is_a_fresh_process(tmp_path):
@@ -308,9 +308,11 @@ def test_a_runs_settings_are_trained_again(home):
         assert contender.job["engine"] == "dict"
         assert contender.job["settings"]["rule"] == "sarsa"
         assert contender.job["env_options"] == {"slip": 0.2}
-    both = compare("last", engines=["dict", "numpy"], repeats=1, steps=200)
-    assert [row["name"] for row in both["rows"]] == ["last dict", "last numpy"]
-    assert [row["engine"] for row in both["rows"]] == ["dict", "numpy"]
+    both = contenders(["last"], Asked(engines=["dict", "numpy"], steps=200))
+    assert [each.name for each in both] == ["last dict", "last numpy"]
+    assert [each.job["engine"] for each in both] == ["dict", "numpy"]
+    assert {each.job["settings"]["rule"] for each in both} == {"sarsa"}
+    assert both[1].measure(0).engine == "numpy"
 
 
 # The worker.

@@ -39,7 +39,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def scripts():
-    for name, seconds in (("one.py", 0.3), ("two.py", 0.6)):
+    for name, seconds in (("one.py", 0.2), ("two.py", 0.4)):
         Path(name).write_text(BUSY.format(seconds=seconds))
 
 
@@ -50,7 +50,7 @@ def test_each_side_is_profiled_once_after_all_turns(scripts, capfd):
     assert said[1:] == ["turn 1 of 1", "profiling two.py", "profiling one.py"]
     assert "printed" not in capfd.readouterr().out
     first, second = found["profiles"]
-    for side, seconds in ((first, 0.6), (second, 0.3)):
+    for side, seconds in ((first, 0.4), (second, 0.2)):
         assert side.keys() >= PROFILE
         assert sum(stage["share"] for stage in side["stages"]) == pytest.approx(1.0)
         assert side["total_seconds"] > seconds
@@ -91,7 +91,7 @@ def test_a_side_that_leaves_nothing_behind_costs_nobody_their_times(scripts, mon
     said = []
     found = compare("one.py", repeats=1, profile=True, plot="sides.png", say=said.append)
     assert found["profiles"] == [None]
-    assert found["rows"][0]["seconds"]["median"] > 0.3
+    assert found["rows"][0]["seconds"]["median"] > 0.2
     assert "one.py ended before anything of it was profiled" in said
     assert Path("sides.png").is_file()
 

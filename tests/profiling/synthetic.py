@@ -57,10 +57,10 @@ def call(file, first_line, function, calls, callers=()) -> dict:
     }  # fmt: skip
 
 
-def held(file, function, name, kind, size=0, **detail) -> dict:
+def held(file, function, name, kind, size=0, history=(), **detail) -> dict:
     return {
         "file": str(file), "function": function, "first_line": 1, "name": name, "kind": kind,
-        "size": size, "detail": detail,
+        "size": size, "detail": detail, "history": list(history),
     }  # fmt: skip
 
 

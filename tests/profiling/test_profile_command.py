@@ -95,7 +95,7 @@ def optimize():
 
 def main():
     epsilon, scores = 1.0, []
-    while True:
+    while len(memory) < 1500:
         state, _ = env.reset()
         done, score = False, 0.0
         while not done:
@@ -166,7 +166,7 @@ def test_a_table_is_seen_through(tmp_path):
 
 def test_a_classic_dqn_is_attributed_almost_wholly(tmp_path):
     pytest.importorskip("torch")
-    report = qlearn.profile(write(tmp_path, DQN), seconds=60.0)
+    report = qlearn.profile(write(tmp_path, DQN))
     named, shares = attributed(report)
     assert named >= 0.9
     expected = {"environment", "acting", "sampling", "converting", "forward", "loss", "backward",
@@ -184,7 +184,7 @@ def test_a_vectorised_table_is_attributed(tmp_path):
 
 
 def test_our_own_classics_are_attributed():
-    report = qlearn.profile(CLASSIC / "q_learning.py", ["30000"])
+    report = qlearn.profile(CLASSIC / "q_learning.py", ["12000"])
     named, shares = attributed(report)
     assert named > 0.8
     assert shares["table_copy"] > 0.01
@@ -249,7 +249,7 @@ def test_it_stops_when_told(tmp_path):
 
 
 def test_a_training_of_ours_has_the_stages_of_its_timers(home):
-    report = qlearn.profile("cartpole", seconds=2.0)
+    report = qlearn.profile("cartpole", seconds=1.0)
     named = {stage["name"] for stage in report["stages"]}
     assert {"act", "env", "learn", "imports"} <= named
     attributed(report)

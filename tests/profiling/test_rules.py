@@ -256,6 +256,57 @@ def test_a_target_without_its_graph_is_well(tmp_path, there, instead):
     assert "target-not-detached" not in find(tmp_path, code, TRAINER_ROWS, TRAINER_SEEN)
 
 
+def test_the_rows_of_a_tensor_are_the_most_that_there_were(tmp_path):
+    """A trainer learns from a thousand samples and from one, and was looked at with one last."""
+    seen = [
+        (*entry[:3], 1, dict(entry[4]) | {"history": [[0.1, 1], [0.2, 1000], [0.3, 1]]})
+        if entry[2] in ("tuple", "list")
+        else entry
+        for entry in TRAINER_SEEN
+    ]
+    finding = find(tmp_path, TRAINER, TRAINER_ROWS, seen)["tensor-from-list"]
+    assert finding.sizes["entries"] == 1000
+    assert "of 1000 rows" in finding.evidence
+
+
+GAME = """
+from trainer import Trainer
+
+trainer = Trainer()
+
+
+def train_short_memory(state, reward):
+    trainer.train_step(state, reward)
+
+
+def play(game, agent):
+    while True:
+        final_move = agent.get_action(game)
+        reward, done = game.play_step(final_move)
+        train_short_memory(game, reward)
+"""
+THERE = """
+class Trainer:
+    def train_step(self, state, reward):
+        loss = self.model(state) - reward
+        loss.backward()
+"""
+
+
+@pytest.mark.parametrize("stepped", ["play_step", "step"])
+def test_a_game_is_one_game_however_its_move_is_written(tmp_path, stepped):
+    """A one-hot move is a list of three; where many worlds step, a list is theirs."""
+    there = tmp_path / "trainer.py"
+    there.write_text(THERE)
+    rows = [
+        (1.0, "play(game, agent)", "train_short_memory(game, reward)",
+         "trainer.train_step(state, reward)", (there, "loss.backward()")),
+    ]  # fmt: skip
+    code = GAME.replace("play_step", stepped) + "\n\nplay(game, agent)\n"
+    found = find(tmp_path, code, rows, [("play", "final_move", "list", 3)])
+    assert ("learn-every-step" in found) == (stepped == "play_step")
+
+
 ACTING = """
 import torch
 from torch import nn

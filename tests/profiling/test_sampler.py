@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import marshal
+import os
 from collections import Counter, defaultdict
 
 import pytest
@@ -69,21 +70,27 @@ main()
 """
 
 
-def test_seconds_are_the_wall_time_and_go_where_it_went(tmp_path):
-    raw = run(tmp_path, WORK).raw
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory):
+    """The script, and what was measured of it."""
+    folder = tmp_path_factory.mktemp("work")
+    return folder / "script.py", run(folder, WORK).raw
+
+
+def test_seconds_are_the_wall_time_and_go_where_it_went(worked):
+    raw = worked[1]
     assert whole(raw) == pytest.approx(raw.wall_seconds, rel=0.05)
     within, own = of_functions(raw)
     assert within["main"] > 0.9 * raw.wall_seconds
     assert within["heavy"] / (within["heavy"] + within["light"]) == pytest.approx(0.75, abs=0.12)
-    assert own["main"] < 0.2 * raw.wall_seconds
+    assert own["main"] < 0.1 * raw.wall_seconds
     timeline = sum(seconds for _, sums in raw.timeline for seconds in sums.values())
     assert timeline == pytest.approx(whole(raw), rel=0.05)
     assert 5 <= len(raw.timeline) <= 100
 
 
-def test_stacks_begin_with_the_script_and_know_expressions(tmp_path):
-    raw = run(tmp_path, WORK).raw
-    script = tmp_path / "script.py"
+def test_stacks_begin_with_the_script_and_know_expressions(worked):
+    script, raw = worked
     tree = ast.parse(script.read_text())
     spans = {
         (n.lineno, n.end_lineno, n.col_offset, n.end_col_offset)
@@ -100,7 +107,7 @@ def test_stacks_begin_with_the_script_and_know_expressions(tmp_path):
     texts = by_text(raw, script)
     assert texts["abs(i)"] > 0
     within = ("total += abs(i)", "abs(i)", "abs", "i", "total")  # too small to be told apart
-    assert sum(texts[text] for text in within) > 0.6 * whole(raw)
+    assert sum(texts[text] for text in within) > 0.7 * whole(raw)
 
 
 SEARCH = """
@@ -113,16 +120,29 @@ def search(n):
             found += 1
         found += abs(i)
     return found
+searched = 0
 end = time.perf_counter() + 1.5
 while time.perf_counter() < end:
     search(20)
+    searched += 20
+print(searched)
 """
 
 
-def test_what_has_no_call_is_seen_too(tmp_path):
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A search measured by line, where there is no line_profiler."""
+    folder = tmp_path_factory.mktemp("search")
+    write(folder, "raise ImportError", "line_profiler.py")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        return run(folder, SEARCH, line=True)
+
+
+def test_what_has_no_call_is_seen_too(searched):
     """A search in a list: by itself no place where a sample can be taken."""
-    raw = run(tmp_path, SEARCH).raw
-    texts = by_text(raw, tmp_path / "script.py")
+    raw = searched.raw
+    texts = by_text(raw, searched.folder.parent / "script.py")
     assert texts["i + 1999 in visited"] > 0.6 * whole(raw)
     assert texts["abs(i)"] < 0.3 * whole(raw)
     assert whole(raw) == pytest.approx(raw.wall_seconds, rel=0.05)
@@ -221,6 +241,8 @@ def test_windows_estimate_how_often(tmp_path):
 
 
 def test_functions_count_exactly(tmp_path):
+    import pstats
+
     done = run(tmp_path, COUNTED.replace("2.0", "0.3"), functions=True)
     count = int(done.out)
     raw = done.raw
@@ -235,14 +257,7 @@ def test_functions_count_exactly(tmp_path):
         stats = marshal.load(file)
     assert stats[(str(tmp_path / "script.py"), 4, "Agent.step")][:2] == (count, count)
     assert not any("child" in file for file, _, _ in stats)
-
-
-def test_pstats_reads_it(tmp_path):
-    import pstats
-
-    done = run(tmp_path, COUNTED.replace("2.0", "0.2"), functions=True)
-    stats = pstats.Stats(done.raw.artifacts["prof"])
-    assert stats.total_calls >= int(done.out)  # type: ignore[attr-defined]
+    assert pstats.Stats(raw.artifacts["prof"]).total_calls >= count  # type: ignore[attr-defined]
 
 
 LOOKED = """
@@ -390,16 +405,29 @@ def test_what_arrays_and_networks_are(tmp_path):
     assert raw.modules["numpy"]
 
 
-def test_lines_without_a_line_profiler(tmp_path):
-    raw = run(tmp_path, SEARCH, line=True).raw
+def test_lines_without_a_line_profiler(searched):
+    raw, count = searched.raw, int(searched.out)
     rows = {row["line"]: row for row in raw.lines or () if row["file"].endswith("script.py")}
     assert rows[7]["seconds"] > 0.5 * raw.wall_seconds
-    calls = calls_of(raw, "builtins.abs")
-    assert calls / 4 < rows[7]["hits"] < calls * 4
+    assert rows[7]["hits"] == rows[9]["hits"]
+    busy = raw.cpu_seconds / raw.wall_seconds  # waiting for a processor is no hit of a line
+    assert count / 2.5 < busy * rows[7]["hits"] < count * 2.5
 
 
-def test_the_cost_is_said(tmp_path):
-    raw = run(tmp_path, WORK).raw
+def test_lines_with_a_line_profiler(tmp_path):
+    """Its counts are exact, of the functions that were hottest in the first second."""
+    pytest.importorskip("line_profiler")
+    done = run(tmp_path, SEARCH.replace("1.5", "2.0"), line=True)
+    rows = {row["line"]: row for row in done.raw.lines or ()}
+    assert done.err == ""
+    assert {row["function"] for row in rows.values()} == {"search"}
+    assert 0 < rows[7]["hits"] == rows[9]["hits"] < int(done.out)
+    assert rows[6]["hits"] == rows[7]["hits"] + rows[5]["hits"]  # the loop's end each time
+    assert rows[7]["seconds"] > 0.5 * sum(row["seconds"] for row in rows.values())
+
+
+def test_the_cost_is_said(worked):
+    raw = worked[1]
     assert set(raw.cost) == {"sampler_seconds", "windows_seconds"}
     assert 0 < raw.cost["sampler_seconds"] < 0.5 * raw.wall_seconds
     assert 0 < raw.cost["windows_seconds"] < 0.5 * raw.wall_seconds
@@ -452,14 +480,48 @@ def test_without_windows_nothing_moves():
     assert sharpened(rows, [(0.0, {0: 4.0})], []) == (rows, [(0.0, {0: 4.0})])
 
 
-def test_lines_count_each_line_once_a_stack():
-    class Frame:
-        def __init__(self, line):
-            self.file, self.function, self.first_line, self.line = "f.py", "f", 1, line
+class Frame:
+    def __init__(self, line, file="f.py"):
+        self.file, self.function, self.first_line, self.line = str(file), "f", 1, line
 
+
+def test_lines_count_each_line_once_a_stack():
     frames = [Frame(2), Frame(3), Frame(3)]
     rows = [("main", (0,), 1.0, 1), ("main", (1,), 2.0, 2), ("main", (1, 2), 4.0, 4)]
     window = [((0,), 10), ((1,), 1010), ((0,), 10), ((1,), 1010)]
     found = {row["line"]: row for row in by_line(rows, [window], frames)}
     assert found[3]["seconds"] == 6.0
     assert found[2]["seconds"] == 1.0
+
+
+BLOCKS = """\
+def f(n):
+    a = n
+    b = a
+    for i in range(n):
+        c = i
+        d = c
+        if d % 4:
+            continue
+        e = d
+"""
+
+
+def test_lines_of_one_block_were_hit_equally_often(tmp_path):
+    """However the samples fell, and wherever a window began."""
+    script = write(tmp_path, BLOCKS)
+    lines = range(2, 10)
+    frames = [Frame(line, script) for line in range(10)]
+    rows = [("main", (line,), 0.001 * line * line, 1) for line in lines]
+    round_of_loop = [4, 5, 6, 7, 8] * 3 + [4, 5, 6, 7, 9]
+    call = [2, 3, *round_of_loop * 5, 4]
+    steps = [((line,), 1010) for line in [6, 7, *call, 2, 3, 4, 5]] + [((0,), 10)] * 40
+    hits = {row["line"]: row["hits"] for row in by_line(rows, [steps], frames)}
+    assert hits.keys() == set(lines)
+    assert hits[2] == hits[3] > 0
+    assert hits[5] == hits[6] == hits[7]
+    assert hits[4] > hits[5]
+    assert hits[5] / hits[2] == pytest.approx(20 / 2, rel=0.1)
+    assert hits[9] / hits[8] == pytest.approx(1 / 3, rel=0.01)
+    cost = 1000e-9  # all steps took as long as each other: so many there were in all
+    assert sum(hits.values()) == pytest.approx(sum(row[2] for row in rows) / cost, rel=0.02)

@@ -114,6 +114,71 @@ def test_names_are_resolved_through_imports_and_aliases(source, text, name):
     assert source.resolve(find(source, text)) == name
 
 
+NAMED = textwrap.dedent(
+    """
+    import random
+    import numpy as np
+
+    rng = np.random
+    pick = random.choice
+
+
+    class Agent:
+        def __init__(self, rand=np.random, *, chance=random, memory=None):
+            self.rand = rand
+            self.chance = chance
+            self.memory = memory
+
+        def act(self, actions):
+            return self.rand.choice(actions), self.chance.random(), self.memory.sample(2)
+
+
+    def play(rand=np.random, table=None):
+        def inner():
+            return rand.randint(4)
+        return inner() + table.max() + rng.rand()
+
+
+    def draw(rng):
+        return rng.uniform()
+
+
+    def again(pick=random.sample):
+        pick = pick or random.choices
+        return pick(range(3))
+
+
+    def last():
+        return pick(range(4))
+    """
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("rand.randint(4)", "numpy.random.randint"),  # of a def around
+        ("rng.rand()", "numpy.random.rand"),
+        ("self.rand.choice(actions)", "numpy.random.choice"),
+        ("self.chance.random()", "random.random"),
+        ("self.memory.sample(2)", "self.memory.sample"),
+        ("table.max()", "table.max"),
+        ("rng.uniform()", "rng.uniform"),  # another's, of the same name
+        ("pick(range(3))", "pick"),  # of two things
+        ("pick(range(4))", "random.choice"),
+    ],
+)
+def test_modules_are_seen_through_defaults_and_attributes(text, name):
+    source = Source("named.py", NAMED)
+    assert source.resolve(find(source, text)) == name
+
+
+def test_a_name_that_a_function_changes_for_all_stands_for_nothing():
+    text = "import random\nr = random\ndef f():\n    global r\n    r = object()\nr.choice(1)\n"
+    source = Source("changed.py", text)
+    assert source.resolve(find(source, "r.choice(1)")) == "r.choice"
+
+
 def test_what_the_file_names_itself_is_no_builtin(source):
     assert source.is_builtin("print")
     assert not source.is_builtin("round")

@@ -22,7 +22,9 @@ REST = "arguments"  # what stands after `--`
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", help="FILE.py, ENV, RUN")
-    parser.add_argument("--seconds", type=options.positive, metavar="T", help="stop after so long")
+    parser.add_argument(
+        "--seconds", type=options.positive, metavar="T", help="stop after so long, imports included"
+    )
     parser.add_argument("--headless", action="store_true", help="no windows, no waiting plots")
     parser.add_argument("--prove", action="store_true", help="measure each finding's gain here")
     parser.add_argument(

@@ -38,12 +38,16 @@ Owner = tuple[str, str]  # file, qualified name of a function
 
 @dataclass(frozen=True)
 class Seen:
-    """What a name held when it was looked at; size 0 and no detail where only the tree says it."""
+    """What a name held when it was last looked at; size 0 and no detail where only the tree says it.
+
+    `longest`: of a list or a tuple, at any look.
+    """
 
     kind: str
     size: int
     detail: Mapping[str, Any]
     name: str
+    longest: int = 0
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,8 @@ class Facts:
                 continue
             rank = _nearness(entry.function, function, own_class, name)
             if rank and (best is None or (rank, entry.size) > (best[0], best[1].size)):
-                best = rank, Seen(entry.kind, entry.size, entry.detail, entry.name)
+                longest = _longest(entry.kind, entry.history)
+                best = rank, Seen(entry.kind, entry.size, entry.detail, entry.name, longest)
         if best is not None:
             return best[1]
         told = self._told(function, name)
@@ -427,6 +432,10 @@ def _nearness(there: str, here: str, own_class: str, name: str) -> int:
     if name.startswith("self."):
         return 3 if there.rpartition(".")[0] == own_class else 1
     return 2 if there == "<module>" else 0
+
+
+def _longest(kind: str, history: Iterable[Any]) -> int:
+    return max((size for _, size in history), default=0) if kind in ("list", "tuple") else 0
 
 
 def _is_global(source: Source, name: str) -> bool:

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import median_low
 from typing import Any
+
+from qlearn.profiling.source import source_of
 
 Stack = tuple[int, ...]
 Row = tuple[str, Stack, float, int]  # thread, stack, seconds, count
 Window = list[tuple[Stack, int]]  # steps as they followed each other, with their nanoseconds
 Timeline = list[tuple[float, dict[int, float]]]  # start, seconds by row
 Parts = list[tuple[Stack, float]]
+Line = tuple[str, str, int, int]  # file, function, its first line, line
 
 MAIN = "main"
 CHEAP = 0.2  # the share of steps that cost next to nothing: what they took was the watching
@@ -58,23 +62,26 @@ def shares(observed: set[Stack], windows: Iterable[Window]) -> dict[Stack, Parts
 
 
 def by_line(rows: Sequence[Row], windows: list[Window], frames: Sequence[Any]) -> list[dict]:
-    """Seconds by line, those below included; hits estimated from what a hit of the line takes."""
-    whole: dict[tuple, float] = defaultdict(float)
-    own: dict[tuple, float] = defaultdict(float)
+    """Seconds by line, those below included; hits estimated from what a hit of the function's
+    lines takes, and the same for lines that are run one after the other."""
+    whole: dict[Line, float] = defaultdict(float)
+    own: dict[Line, float] = defaultdict(float)
     for thread, stack, seconds, _ in rows:
         if thread != MAIN or not stack:
             continue
         for line in {_line(frames[place]) for place in stack}:
             whole[line] += seconds
         own[_line(frames[stack[-1]])] += seconds
-    cost, hits = _hits(_priced(windows), frames)
+    cost, seen = _hits(_priced(windows), frames)
+    spent, watched = _by_function(own), _by_function(cost)
+    hits = _evened(seen)
     return [
         {
             "file": line[0],
             "function": line[1],
             "first_line": line[2],
             "line": line[3],
-            "hits": round(hits[line] * own[line] / cost[line] * 1e9),
+            "hits": round(hits[line] * spent[line[:3]] / watched[line[:3]] * 1e9),
             "seconds": seconds,
         }
         for line, seconds in sorted(whole.items(), key=lambda item: -item[1])
@@ -119,16 +126,38 @@ def _moved(sums: dict[int, float], moved: list[list[tuple[int, float]]]) -> dict
     return new
 
 
-def _line(frame: Any) -> tuple[str, str, int, int]:
+def _line(frame: Any) -> Line:
     return frame.file, frame.function, frame.first_line, frame.line
+
+
+def _by_function(values: dict[Line, float]) -> dict[tuple, float]:
+    """One line alone has too few samples, and they say too little of how often it ran."""
+    sums: dict[tuple, float] = defaultdict(float)
+    for line, value in values.items():
+        sums[line[:3]] += value
+    return sums
+
+
+def _evened(hits: dict[Line, int]) -> dict[Line, int]:
+    """A window opens and closes in the middle of a block, whose lines ran equally often."""
+    blocks: dict[tuple, list[Line]] = defaultdict(list)
+    for line in hits:
+        source = source_of(line[0])
+        block = source.block(line[3]) if source is not None else line[3]
+        blocks[*line[:3], block].append(line)
+    return {
+        line: median_low(hits[each] for each in lines)
+        for lines in blocks.values()
+        for line in lines
+    }
 
 
 def _hits(
     windows: list[list[tuple[Stack, float]]], frames: Sequence[Any]
-) -> tuple[dict[tuple, float], dict[tuple, int]]:
+) -> tuple[dict[Line, float], dict[Line, int]]:
     """Nanoseconds in each line's own steps, and how often a run of them began."""
-    cost: dict[tuple, float] = defaultdict(float)
-    hits: dict[tuple, int] = defaultdict(int)
+    cost: dict[Line, float] = defaultdict(float)
+    hits: dict[Line, int] = defaultdict(int)
     for window in windows:
         before: dict[
             Stack, tuple

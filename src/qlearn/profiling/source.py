@@ -8,7 +8,7 @@ import os
 import re
 import sysconfig
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import qlearn
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LOOPS = (ast.For, ast.AsyncFor, ast.While, *COMPREHENSIONS)
+LEAVES = (ast.Return, ast.Raise, ast.Break, ast.Continue)  # what follows may not be run
 UNNAMED = "?"  # a value without a name, as `f(x)` in `f(x).copy`
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -37,8 +38,14 @@ class Source:
         self._at: dict[Span, ast.AST] = {}
         self._qualnames = dict(_qualnames(self.tree, ""))
         self.imports = _imports(self.tree)
-        self._names = self.imports | self._aliases()
+        self._aliases: dict[str, dict[ast.AST | None, str | None]] = {}
+        self._aliases |= self._find_aliases(dotted=False)
+        self._aliases |= self._find_aliases(dotted=True)
         self._bound = _bound(self.tree)
+
+    @cached_property
+    def _blocks(self) -> dict[int, int]:
+        return _blocks(self.tree)
 
     # --- places
 
@@ -72,9 +79,6 @@ class Source:
                 return above
             inside = above
         return None
-
-    def class_of(self, node: ast.AST) -> ast.ClassDef | None:
-        return next((n for n in self.parents(node) if isinstance(n, ast.ClassDef)), None)
 
     def qualname(self, node: ast.AST | None) -> str:
         """A def's or class's name as Python says it; `<module>` for what is in none."""
@@ -114,6 +118,10 @@ class Source:
             inside = above
         return found
 
+    def block(self, line: int) -> int:
+        """The first line of the straight block that a line is in: they run equally often."""
+        return self._blocks.get(line, line)
+
     def text(self, node: ast.AST) -> str:
         if not hasattr(node, "lineno"):
             return self.code if node is self.tree else ast.unparse(node)
@@ -133,10 +141,11 @@ class Source:
         if isinstance(node, ast.Call):
             return self.resolve(node.func)
         if isinstance(node, ast.Name):
-            return self._names.get(node.id, node.id)
+            return self._alias(node, node.id) or self.imports.get(node.id, node.id)
         if isinstance(node, ast.Attribute):
+            known = self._alias(node, _plain(node) or "")
             above = UNNAMED if isinstance(node.value, ast.Call) else self.resolve(node.value)
-            return f"{above}.{node.attr}"
+            return known or f"{above}.{node.attr}"
         return UNNAMED
 
     def is_builtin(self, name: str) -> bool:
@@ -149,21 +158,47 @@ class Source:
                 if value is not None and _plain(target) == name:
                     yield value
 
-    def _aliases(self) -> dict[str, str]:
-        """`choice = np.random.choice`, where the name is given once only."""
-        given: dict[str, list[ast.expr | None]] = {}
+    def _alias(self, node: ast.AST, name: str) -> str | None:
+        """What a name stands for where the node is: in its def, or in one around that."""
+        known = self._aliases.get(name, {})
+        scope: ast.AST | None = self.function_of(node) if known else None
+        while scope is not None and scope not in known:
+            scope = self.function_of(scope)
+        return known.get(scope)
+
+    def _find_aliases(self, dotted: bool) -> dict[str, dict[ast.AST | None, str | None]]:
+        """`choice = np.random.choice`, `def act(rand=random)`, or of attributes `self.rng = rand`:
+        by the def that knows the name; None where it is given anything else besides."""
+        given: dict[str, dict[ast.AST | None, set[str | None]]] = {}
         for node in ast.walk(self.tree):
-            for target, value in _assignments(node):
-                if isinstance(target, ast.Name):
-                    given.setdefault(target.id, []).append(value)
-        found = {}
-        for name, values in given.items():
-            value = values[0]
-            if len(values) == 1 and isinstance(value, (ast.Name, ast.Attribute)):
-                root, *rest = (_plain(value) or UNNAMED).split(".")
-                if root in self.imports:
-                    found[name] = ".".join([self.imports[root], *rest])
-        return found
+            for target, value in (*_assignments(node), *_defaults(node)):
+                name = _plain(target) or ""
+                if name and dotted == ("." in name):
+                    scopes = given.setdefault(name, {})
+                    scope = None if dotted else self._scope(node, name)
+                    scopes.setdefault(scope, set()).add(self._imported(value))
+        return {
+            name: {
+                scope: next(iter(found)) if len(found) == 1 else None
+                for scope, found in scopes.items()
+            }
+            for name, scopes in given.items()
+            if any(found != {None} for found in scopes.values())
+        }
+
+    def _scope(self, node: ast.AST, name: str) -> ast.AST | None:
+        """The def that a name given a value here belongs to."""
+        scope = node if isinstance(node, FUNCTIONS) else self.function_of(node)
+        below = ast.walk(scope) if scope is not None else ()
+        return None if any(isinstance(b, ast.Global) and name in b.names for b in below) else scope
+
+    def _imported(self, value: ast.expr | None) -> str | None:
+        """numpy.random of np.random, and of what stands for it; None of what was not imported."""
+        plain = _plain(value) if value is not None else None
+        if plain is None or value is None:
+            return None
+        root = plain.partition(".")[0]
+        return self.resolve(value) if root in self.imports or self._alias(value, root) else None
 
 
 def source_of(file: str) -> Source | None:
@@ -257,6 +292,24 @@ def _repeats(above: ast.AST, inside: ast.AST) -> bool:
     return looped and inside not in above.orelse  # type: ignore[attr-defined]
 
 
+def _blocks(tree: ast.Module) -> dict[int, int]:
+    """For the line of each statement: the one that the straight block around it begins with."""
+    found: dict[int, int] = {}
+    for node in ast.walk(tree):  # from outside in: of two statements in a line, the outer
+        for name in ("body", "orelse", "finalbody"):
+            statements = getattr(node, name, [])
+            first = None
+            for statement in statements if isinstance(statements, list) else ():
+                if isinstance(statement, (*LOOPS, ast.Try)):  # ran as often as it went round
+                    found.setdefault(statement.lineno, statement.lineno)
+                else:
+                    first = statement.lineno if first is None else first
+                    found.setdefault(statement.lineno, first)
+                if any(isinstance(below, LEAVES) for below in ast.walk(statement)):
+                    first = None
+    return found
+
+
 def _first_line(node: Function) -> int:
     return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
@@ -343,6 +396,20 @@ def _assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None]]:
         yield node.target, None
     elif isinstance(node, (ast.For, ast.comprehension)):
         yield from _unpacked(node.target, None)
+
+
+def _defaults(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr | None]]:
+    """(name, default) of every parameter of a def; None: it has no default."""
+    if not isinstance(node, FUNCTIONS):
+        return
+    taken = node.args
+    places = [*taken.posonlyargs, *taken.args]
+    without = [None] * (len(places) - len(taken.defaults))
+    for arg, value in (
+        *zip(places, [*without, *taken.defaults], strict=True),
+        *zip(taken.kwonlyargs, taken.kw_defaults, strict=True),
+    ):
+        yield ast.Name(arg.arg, ast.Store()), value
 
 
 def _unpacked(

@@ -30,7 +30,6 @@ LOGS = {"total", "episode", "episodes", "score", "scores", "history", "log", "lo
 LOGGERS = {"logger", "logging", "log", "writer", "pbar", "bar", "progress", "tqdm", "wandb",
            "csv", "file", "f"}  # fmt: skip
 EXPLORING = {"epsilon", "eps", "exploration", "explore", "exploring"}
-CHOSEN = EXPLORING | {"action", "actions", "greedy"}
 OBSERVED = {"state", "states", "obs", "observation", "observations", "reward", "rewards", "done",
             "dones", "terminated", "truncated", "terminal", "position", "place", "row", "rows",
             "column", "columns", "col", "x", "y", "info", "next", "grid", "board", "food",

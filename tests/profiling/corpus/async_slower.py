@@ -27,4 +27,4 @@ def learn(steps):
 
 
 if __name__ == "__main__":
-    print(learn(2_500))
+    print(learn(1_500))

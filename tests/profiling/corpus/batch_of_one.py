@@ -58,4 +58,4 @@ def train(steps):
         states = next_states
 
 
-train(1_000)
+train(500)

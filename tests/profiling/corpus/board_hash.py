@@ -53,4 +53,4 @@ def learn(games):
     return values
 
 
-print(len(learn(2_500)))
+print(len(learn(1_500)))

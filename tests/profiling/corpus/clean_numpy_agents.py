@@ -29,4 +29,4 @@ def run(steps):
     return Q
 
 
-print(run(6_000).mean())
+print(run(4_000).mean())

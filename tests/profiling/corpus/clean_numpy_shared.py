@@ -35,4 +35,4 @@ def run(steps):
     return Q
 
 
-print(run(6_000)[0])
+print(run(4_000)[0])

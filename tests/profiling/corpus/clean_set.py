@@ -47,4 +47,4 @@ def learn(steps):
     return Q
 
 
-print(learn(500_000)[0])
+print(learn(300_000)[0])

@@ -77,4 +77,4 @@ def train(steps):
     return total_loss.item() / steps
 
 
-print(train(1_500))
+print(train(700))

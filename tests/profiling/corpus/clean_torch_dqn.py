@@ -75,4 +75,4 @@ def train(steps):
         states = next_states
 
 
-train(1_500)
+train(700)

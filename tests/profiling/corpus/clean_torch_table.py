@@ -33,4 +33,4 @@ def run(steps):
     return Q
 
 
-print(run(4_000)[0])
+print(run(2_500)[0])

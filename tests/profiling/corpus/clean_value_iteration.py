@@ -23,6 +23,6 @@ def solve(tolerance):
     return values
 
 
-for _ in range(30):
+for _ in range(20):
     answer = solve(1e-6)
 print(answer[0, 0])

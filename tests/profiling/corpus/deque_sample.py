@@ -67,4 +67,4 @@ def train(steps):
         states = next_states
 
 
-train(1_200)
+train(600)

@@ -41,4 +41,4 @@ def learn(steps):
     return Q
 
 
-print(max(learn(450_000).values()))
+print(max(learn(200_000).values()))

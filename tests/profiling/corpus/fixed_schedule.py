@@ -52,4 +52,4 @@ def train(steps):
     return agent
 
 
-print(train(500_000).Q[0])
+print(train(250_000).Q[0])

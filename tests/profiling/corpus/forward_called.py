@@ -48,4 +48,4 @@ def play(steps):
     return (actions == good).float().mean().item()
 
 
-print(play(30_000))
+print(play(12_000))

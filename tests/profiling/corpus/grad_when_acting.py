@@ -55,4 +55,4 @@ def train(steps):
         states = next_states
 
 
-train(5_000)
+train(2_500)

@@ -33,4 +33,4 @@ def train(steps):
     return agent
 
 
-print(train(30_000).epsilon)
+print(train(20_000).epsilon)

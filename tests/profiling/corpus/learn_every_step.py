@@ -64,4 +64,4 @@ def train(steps):
         x = env.reset() if done else next_x
 
 
-train(2_000)
+train(800)

@@ -52,4 +52,4 @@ def learn(updates):
     return online(one_hot(14)).max().item()
 
 
-print(learn(220))
+print(learn(110))

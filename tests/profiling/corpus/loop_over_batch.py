@@ -35,5 +35,5 @@ def train_step(states, actions, rewards, next_states, dones):
     optimizer.step()
 
 
-for _ in range(60):
+for _ in range(25):
     train_step(*batch(512))

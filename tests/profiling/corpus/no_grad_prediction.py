@@ -37,5 +37,5 @@ def train_step():
         optimizer.step()
 
 
-for _ in range(6_000):
+for _ in range(2_500):
     train_step()

@@ -34,4 +34,4 @@ def learn(steps):
     return table
 
 
-print(max(map(max, learn(900_000))))
+print(max(map(max, learn(400_000))))

@@ -47,4 +47,4 @@ def learn(episodes):
             plt.gcf().canvas.draw()
 
 
-learn(3_000)
+learn(1_500)

@@ -74,4 +74,4 @@ def train(steps):
         states = next_states
 
 
-train(350)
+train(250)

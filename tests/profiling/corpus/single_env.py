@@ -35,4 +35,4 @@ def learn(episodes):
     return Q
 
 
-print(max(learn(1_500)))
+print(max(learn(1_000)))

@@ -29,5 +29,5 @@ def train_step(states, actions, rewards, next_states, dones):
     optimizer.step()
 
 
-for _ in range(2_000):
+for _ in range(800):
     train_step(*batch(64))

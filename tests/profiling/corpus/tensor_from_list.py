@@ -53,4 +53,4 @@ def train(steps):
         states = next_states
 
 
-train(1_500)
+train(700)

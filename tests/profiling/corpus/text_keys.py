@@ -40,4 +40,4 @@ def learn(steps):
     return learner.table
 
 
-print(max(map(max, learn(350_000).values())))
+print(max(map(max, learn(180_000).values())))

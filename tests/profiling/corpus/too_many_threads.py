@@ -30,5 +30,5 @@ def train_step(states, actions, rewards, next_states, dones):
     optimizer.step()
 
 
-for _ in range(1_500):
+for _ in range(700):
     train_step(*batch(64))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -37,16 +37,16 @@ def find(facts: Facts) -> Iterator[Finding]:
         ]
         if not steps:
             continue
-        seconds, calls = patterns.total(steps)
+        seconds, calls = telling.total(steps)
         if calls and seconds / (calls * count) > WORTH_A_PROCESS:
             continue
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             made,
             f"{count} processes; {steps[0].text} waits "
-            + patterns.amount(facts, seconds, calls)
+            + telling.amount(facts, seconds, calls)
             + (f", {1e6 * seconds / calls / count:.0f} µs an environment" if calls else ""),
             _fix(made),
             seconds=seconds,
@@ -86,7 +86,7 @@ def _env_id(tree: ast.AST) -> str:
 def _fix(site) -> str:
     text = site.text
     after = text.replace("AsyncVectorEnv", "SyncVectorEnv").replace("SubprocVecEnv", "DummyVecEnv")
-    return patterns.diff(text, after.replace('"async"', '"sync"').replace("'async'", "'sync'"))
+    return telling.diff(text, after.replace('"async"', '"sync"').replace("'async'", "'sync'"))
 
 
 def proof(finding: Finding) -> Proof:

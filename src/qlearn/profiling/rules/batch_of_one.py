@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import networks, patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -19,21 +19,21 @@ LEAST_CALLS = 100
 
 
 def find(facts: Facts) -> Iterator[Finding]:
-    for site in patterns.module_calls(facts):
+    for site in networks.module_calls(facts):
         if site.calls is not None and site.calls < LEAST_CALLS:
             continue
         if not site.loops or _in_batch_loop(facts, site) or not _is_one(facts, site):
             continue
         inner = facts.source(site.file).loops(site.node)
         count = patterns.trips(facts, site, inner[0]) if inner else 1
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             site,
-            f"{site.text} on one state: " + patterns.amount(facts, site.seconds, site.calls),
+            f"{site.text} on one state: " + telling.amount(facts, site.seconds, site.calls),
             _fix(facts, site),
-            sizes={**patterns.network_sizes(facts, site), "batch": count if count > 1 else 16},
+            sizes={**networks.sizes(facts, site), "batch": count if count > 1 else 16},
         )
 
 
@@ -83,17 +83,15 @@ def _first_array(facts: Facts, site, node: ast.AST):
 
 def _in_batch_loop(facts: Facts, site) -> bool:
     """Said by loop-over-batch: a learning step's loop."""
-    from qlearn.profiling.rules.loop_over_batch import _over_a_batch
-
     return any(
-        isinstance(loop, ast.For) and _over_a_batch(facts, facts.site_of(site.file, loop))
+        isinstance(loop, ast.For) and patterns.over_a_batch(facts, facts.site_of(site.file, loop))
         for loop in facts.source(site.file).loops(site.node)
     )
 
 
 def _fix(facts: Facts, site) -> str:
-    model = patterns.name_of(patterns.network(site))
-    return patterns.diff(
+    model = patterns.name_of(networks.network(site))
+    return telling.diff(
         patterns.statement_text(facts, site),
         f"values = {model}(torch.from_numpy(states))  # (environments, ...) at once\n"
         "actions = values.argmax(dim=1)",
@@ -102,7 +100,7 @@ def _fix(facts: Facts, site) -> str:
 
 def proof(finding: Finding) -> Proof:
     return Proof(
-        patterns.network_setup(finding.sizes),
+        networks.setup(finding.sizes),
         "with torch.inference_mode():\n    for i in range(batch):\n        y = model(states[i : i + 1])",
         "with torch.inference_mode():\n    y = model(states)",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import networks, patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 
@@ -15,11 +15,15 @@ WHY = (
     "target then adds to the last reward: what ends an episode looks as good as going on. Multiply "
     "by one minus done."
 )
+DONE_WORDS = (
+    "done", "terminal", "terminated", "game_over", "is_end", "finished", "mask", "alive", "over",
+    "ended",
+)  # fmt: skip
 
 
 def find(facts: Facts) -> Iterator[Finding]:
     reported: set[ast.AST] = set()
-    for site in patterns.module_calls(facts):
+    for site in networks.module_calls(facts):
         scope = patterns.scope_of(facts, site.file, site.node)
         target = _target(facts, site, scope)
         if target is None or scope in reported or _knows_the_end(facts, site, scope, target):
@@ -27,13 +31,13 @@ def find(facts: Facts) -> Iterator[Finding]:
         reported.add(scope)
         where = facts.site_of(site.file, target)
         seconds = patterns.around(facts, site)
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             where,
             f"{where.text} has no part of done in it; {where.function} takes "
-            + patterns.amount(facts, seconds, site.calls),
+            + telling.amount(facts, seconds, site.calls),
             _fix(facts, site.file, target, scope),
             seconds=seconds,
             faster=False,
@@ -60,7 +64,7 @@ def _adds_discounted(statement: ast.AST) -> bool:
     return any(
         isinstance(node, ast.BinOp)
         and isinstance(node.op, ast.Add)
-        and any(map(patterns.discounts, (node.left, node.right)))
+        and any(map(networks.discounts, (node.left, node.right)))
         for node in ast.walk(statement)
     )
 
@@ -82,7 +86,7 @@ def _knows_the_end(facts: Facts, site, scope: ast.AST, target: ast.stmt) -> bool
 
 
 def _says_end(name: str) -> bool:
-    return any(word in name.lower() for word in patterns.DONE_WORDS)
+    return any(word in name.lower() for word in DONE_WORDS)
 
 
 def _fix(facts: Facts, file: str, target: ast.stmt, scope: ast.AST) -> str:
@@ -93,7 +97,7 @@ def _fix(facts: Facts, file: str, target: ast.stmt, scope: ast.AST) -> str:
         done = given[0] if given else None
     for discount in ("gamma *", "discount *", "0.99 *", "0.9 *", "0.95 *"):
         if discount in text:
-            return patterns.diff(
+            return telling.diff(
                 text, text.replace(discount, f"{discount} (1 - {done or 'done'}) *", 1)
             )
-    return patterns.diff(text, f"{text} * (1 - {done or 'done'})")
+    return telling.diff(text, f"{text} * (1 - {done or 'done'})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -28,16 +28,16 @@ def find(facts: Facts) -> Iterator[Finding]:
         apart = [
             s for s in facts.calls_to("zip") if s.function == site.function and _starred(s.node)
         ]
-        parts = patterns.outermost(facts, [site, *apart])
-        seconds = patterns.total(parts)[0]
+        parts = telling.outermost(facts, [site, *apart])
+        seconds = telling.total(parts)[0]
         count = site.node.args[1] if len(site.node.args) > 1 else None
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             site,
             f"{site.text} from a deque of {thing.size or 'many'}: "
-            + patterns.amount(facts, seconds, site.calls or (function.calls if function else None)),
+            + telling.amount(facts, seconds, site.calls or (function.calls if function else None)),
             _fix(facts, site),
             seconds=seconds,
             parts=parts,
@@ -57,7 +57,7 @@ def _fix(facts: Facts, site) -> str:
     source = facts.source(site.file)
     name = source.text(site.node.args[0])
     count = source.text(site.node.args[1]) if len(site.node.args) > 1 else "batch_size"
-    return patterns.diff(
+    return telling.diff(
         f"{name} = deque(maxlen=...)\n{patterns.statement_text(facts, site)}",
         f"{name} = qlearn.ReplayBuffer(...)  # or one array each for states, actions, ...",
         f"chosen = rng.integers({name}_size, size={count})\nstates = {name}_states[chosen]",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -22,28 +22,23 @@ READS = ("*.item", "*.cpu", "*.tolist", "*.numpy", "print")
 def find(facts: Facts) -> Iterator[Finding]:
     if not facts.cuda:
         return
-    groups: dict[str, list] = {}
-    for site in facts.calls_to(*READS):
-        if site.loops and (site.calls is None or site.calls >= 100) and _on_device(facts, site):
-            groups.setdefault(site.file, []).append(site)
-    for sites in groups.values():
-        worst = max(sites, key=lambda s: s.seconds)
-        seconds, calls = patterns.total(sites)
-        yield patterns.finding(
+    reads = [
+        site
+        for site in facts.calls_to(*READS)
+        if site.loops and (site.calls is None or site.calls >= 100) and _on_device(facts, site)
+    ]
+    for sites in telling.by_file(reads):
+        yield telling.finding_of_all(
             facts,
             RULE,
             WHY,
-            worst,
-            f"{worst.text} waits for the GPU: "
-            + patterns.amount(facts, seconds, calls)
-            + patterns.other_lines(s for s in sites if s.line != worst.line),
-            patterns.diff(
-                worst.text,
+            sites,
+            f"{sites[0].text} waits for the GPU: ",
+            telling.diff(
+                sites[0].text,
                 "total += value.detach()        # stays on the device",
                 "if step % 100 == 0:\n    print(total.item())",
             ),
-            seconds=seconds,
-            parts=sites,
         )
 
 

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import networks, patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -29,29 +29,29 @@ def find(facts: Facts) -> Iterator[Finding]:
         worst = max(sites, key=lambda s: times[id(s)])
         count = sum(times.values())
         loops = [facts.site_of(file, loop) for s in sites for loop in _inner(facts, s)]
-        parts = patterns.outermost(facts, [*sites, *loops])
+        parts = telling.outermost(facts, [*sites, *loops])
         seconds = sum(s.seconds for s in parts) or count * SECONDS_EACH
         name = patterns.name_of(worst.node.value)
         thing = patterns.seen(facts, worst, worst.node.value)
         entries = thing.size if thing is not None else 0
         text = thing is not None and thing.detail.get("key") == "str"
         kind = "texts made of states" if text else "tuples"
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             worst,
             f"{name} is a dict of {entries or 'many'} entries keyed by {kind}, "
             f"{'looped over by action' if loops else 'reached'}: "
-            + patterns.amount(facts, seconds, count)
-            + patterns.other_lines(s for s in sites if s is not worst),
+            + telling.amount(facts, seconds, count)
+            + telling.other_lines(s for s in sites if s is not worst),
             _fix(facts, worst, name),
             seconds=seconds,
             parts=parts,
             sizes={
                 "entries": entries,
                 "actions": _actions(facts, sites),
-                "targets": any(map(patterns.discounts, _nodes(loops))),
+                "targets": any(map(networks.discounts, _nodes(loops))),
                 "attribute": "." in name,
             },
         )
@@ -80,7 +80,7 @@ def _fix(facts: Facts, site, name: str) -> str:
     key = site.node.slice
     state = "state" if not isinstance(key, ast.Tuple) else _state(source, key)
     action = source.text(key.elts[-1]) if isinstance(key, ast.Tuple) else "action"
-    return patterns.diff(
+    return telling.diff(
         f"{name} = {{(..., {action}): 0.0, ...}}\n{source.text(site.node)}",
         f"{name} = [[0.0] * len(actions) for _ in range(number_of_states)]\n"
         f"row = {name}[{state}]\nrow[{action}]; best = max(row)",

@@ -6,7 +6,7 @@ import ast
 import math
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 
@@ -32,7 +32,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             found = _never_changes(facts, site, name, last) or _at_its_floor(facts, site, last)
             if found:
                 where, evidence, fix = found
-                yield patterns.finding(
+                yield telling.finding(
                     facts, RULE, WHY, where, evidence, fix,
                     seconds=_choosing(facts, site), faster=False,
                 )  # fmt: skip
@@ -155,7 +155,7 @@ def _never_changes(facts: Facts, site, name: str, last: str) -> tuple | None:
     return (
         site,
         f"{name} is never changed while {site.function} runs",
-        patterns.diff(site.text, f"{name} = max(0.05, 1 - 2 * step / steps)\n{site.text}"),
+        telling.diff(site.text, f"{name} = max(0.05, 1 - 2 * step / steps)\n{site.text}"),
     )
 
 
@@ -175,8 +175,8 @@ def _at_its_floor(facts: Facts, site, last: str) -> tuple | None:
             return (
                 where,
                 f"{patterns.name_of(node.target)} is at its floor after {steps:.0f} of about "
-                f"{patterns.rounded(runs)} choices",
-                patterns.diff(where.text, f"{patterns.name_of(node.target)} *= {slower}"),
+                f"{telling.rounded(runs)} choices",
+                telling.diff(where.text, f"{patterns.name_of(node.target)} *= {slower}"),
             )
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import networks, patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -21,31 +21,31 @@ CHOOSING = ("argmax", "max", "item", "numpy", "tolist", "sort", "topk", "cpu", "
 
 
 def find(facts: Facts) -> Iterator[Finding]:
-    for site in patterns.module_calls(facts):
+    for site in networks.module_calls(facts):
         scope = patterns.scope_of(facts, site.file, site.node)
         if (
-            patterns.has_no_graph(facts, site)
+            networks.has_no_graph(facts, site)
             or not site.loops
             or not _only_looked_at(facts, site, scope)
         ):
             continue
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             site,
             f"{site.text} records a graph that is thrown away: "
-            + patterns.amount(facts, site.seconds, site.calls)
+            + telling.amount(facts, site.seconds, site.calls)
             + ", of which about a third is the recording",
             _fix(facts, site),
             seconds=PART * site.seconds,
-            sizes=patterns.network_sizes(facts, site),
+            sizes=networks.sizes(facts, site),
         )
 
 
 def _only_looked_at(facts: Facts, site, scope: ast.AST) -> bool:
     """Its values choose an action, or are detached at once."""
-    if patterns.is_detached(facts, site):
+    if networks.is_detached(facts, site):
         return True
     statement = facts.source(site.file).statement(site.node)
     names = {patterns.name_of(t) for t in getattr(statement, "targets", [])} - {""}
@@ -75,9 +75,9 @@ def _is_read(node: ast.AST) -> bool:
 
 def _learns_here(facts: Facts, site, scope: ast.AST) -> bool:
     if not isinstance(scope, ast.Module):
-        return patterns.learns(scope) or _makes_loss(facts, site.file, scope)
+        return networks.learns(scope) or _makes_loss(facts, site.file, scope)
     loops = facts.source(site.file).loops(site.node)
-    return patterns.learns(loops[0] if loops else scope)
+    return networks.learns(loops[0] if loops else scope)
 
 
 def _makes_loss(facts: Facts, file: str, scope: ast.AST) -> bool:
@@ -109,13 +109,13 @@ def _fix(facts: Facts, site) -> str:
     text = patterns.statement_text(facts, site)
     inside = "\n".join(f"    {line}" for line in text.splitlines())
     # What goes into a loss later on must not be made in inference_mode.
-    how = "no_grad" if patterns.is_detached(facts, site) else "inference_mode"
-    return patterns.diff(text, f"with torch.{how}():\n{inside}")
+    how = "no_grad" if networks.is_detached(facts, site) else "inference_mode"
+    return telling.diff(text, f"with torch.{how}():\n{inside}")
 
 
 def proof(finding: Finding) -> Proof:
     return Proof(
-        patterns.network_setup(finding.sizes),
+        networks.setup(finding.sizes),
         "action = model(states).argmax(dim=1)",
         "with torch.inference_mode():\n    action = model(states).argmax(dim=1)",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import networks, patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -24,15 +24,15 @@ def find(facts: Facts) -> Iterator[Finding]:
         calls = patterns.executions(facts, site)
         seconds = max(site.seconds, calls * SECONDS_EACH)
         growth = _growth_mb(facts)
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             site,
             f"{kept} is kept with its graph: "
-            + patterns.amount(facts, seconds, calls)
+            + telling.amount(facts, seconds, calls)
             + (f"; memory grew by {growth:.0f} MB" if growth >= 1 else ""),
-            patterns.diff(site.text, _replaced(site.text, kept)),
+            telling.diff(site.text, _replaced(site.text, kept)),
             seconds=seconds,
             sizes={"threads": facts.torch_threads},
         )
@@ -62,7 +62,7 @@ def _has_graph(facts: Facts, site, node: ast.AST) -> bool:
     thing = patterns.seen(facts, site, node)
     if thing is None or thing.kind != "Tensor" or not thing.detail.get("requires_grad"):
         return False
-    return thing.size <= 1 and not patterns.has_no_graph(facts, site)
+    return thing.size <= 1 and not networks.has_no_graph(facts, site)
 
 
 def _growth_mb(facts: Facts) -> float:
@@ -71,6 +71,6 @@ def _growth_mb(facts: Facts) -> float:
 
 
 def proof(finding: Finding) -> Proof:
-    setup = patterns.network_setup(finding.sizes) + "total = 0"
+    setup = networks.setup(finding.sizes) + "total = 0"
     step = "loss = model(states).square().mean()\nmodel.zero_grad()\nloss.backward()\n"
     return Proof(setup, f"{step}total += loss", f"{step}total += loss.item()")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -32,20 +32,15 @@ def find(facts: Facts) -> Iterator[Finding]:
         if name and site.loops and _grows(facts, site, name):
             groups.setdefault((site.file, name), []).append(site)
     for (_, name), sites in groups.items():
-        worst = max(sites, key=lambda s: s.seconds)
-        seconds, calls = patterns.total(sites)
+        worst = sites[0]
         size = patterns.size_of(facts, worst, worst.node.args[0])
-        yield patterns.finding(
+        yield telling.finding_of_all(
             facts,
             RULE,
             WHY,
-            worst,
-            f"{name} had {size:,} entries, {worst.text} goes through all of them: "
-            + patterns.amount(facts, seconds, calls)
-            + patterns.other_lines(s for s in sites if s.line != worst.line),
+            sites,
+            f"{name} had {size:,} entries, {worst.text} goes through all of them: ",
             _fix(facts, worst, name),
-            seconds=seconds,
-            parts=sites,
             sizes={"entries": size},
         )
 
@@ -77,7 +72,7 @@ def _methods(facts: Facts, file: str, name: str, methods: tuple[str, ...]) -> li
 
 def _fix(facts: Facts, site, name: str) -> str:
     text = patterns.statement_text(facts, site)
-    return patterns.diff(
+    return telling.diff(
         f"{name} = []\n{text}",
         f"recent = deque(maxlen=100)  # beside {name}, which may stay for the plot",
         text.replace(name, "recent"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -21,27 +21,22 @@ LIBRARIES = ("keras", "tensorflow", "tf_keras")
 def find(facts: Facts) -> Iterator[Finding]:
     if not any(library in facts.modules for library in LIBRARIES) and not _imported(facts):
         return
-    groups: dict[str, list] = {}
-    for site in facts.calls_to("*.predict", "*.predict_on_batch"):
-        if site.loops and site.node.args and (site.calls is None or site.calls >= 20):
-            groups.setdefault(site.file, []).append(site)
-    for sites in groups.values():
-        worst = max(sites, key=lambda s: s.seconds)
-        seconds, calls = patterns.total(sites)
-        yield patterns.finding(
+    predictions = [
+        site
+        for site in facts.calls_to("*.predict", "*.predict_on_batch")
+        if site.loops and site.node.args and (site.calls is None or site.calls >= 20)
+    ]
+    for sites in telling.by_file(predictions):
+        worst = sites[0]
+        given = patterns.seen(facts, worst, worst.node.args[0])
+        yield telling.finding_of_all(
             facts,
             RULE,
             WHY,
-            worst,
-            f"{worst.text}: "
-            + patterns.amount(facts, seconds, calls)
-            + patterns.other_lines(s for s in sites if s.line != worst.line),
+            sites,
+            f"{worst.text}: ",
             _fix(facts, worst),
-            seconds=seconds,
-            parts=sites,
-            sizes={
-                "shape": list(patterns.shape_of(patterns.seen(facts, worst, worst.node.args[0])))
-            },
+            sizes={"shape": list(patterns.shape_of(given))},
         )
 
 
@@ -57,7 +52,7 @@ def _fix(facts: Facts, site) -> str:
     source = facts.source(site.file)
     call = site.node
     model = source.text(call.func.value) if isinstance(call.func, ast.Attribute) else "model"
-    return patterns.diff(site.text, f"{model}({source.text(call.args[0])}, training=False).numpy()")
+    return telling.diff(site.text, f"{model}({source.text(call.args[0])}, training=False).numpy()")
 
 
 def proof(finding: Finding) -> Proof:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import networks, patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 
@@ -16,6 +16,7 @@ WHY = (
     "to learn as much, so compare the score as well."
 )
 EVERY = 4
+GAME_STEP = "play_step"  # of one game, by a row of zeros with a one in it
 
 
 def find(facts: Facts) -> Iterator[Finding]:
@@ -24,13 +25,13 @@ def find(facts: Facts) -> Iterator[Finding]:
         if called is None or not site.loops or not _beside_a_single_step(facts, site):
             continue
         seconds = site.seconds * (1 - 1 / EVERY)
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             site,
             f"{called} runs after every step of one environment: "
-            + patterns.amount(facts, site.seconds, site.calls)
+            + telling.amount(facts, site.seconds, site.calls)
             + f", of which every {EVERY}th would be left; learning less often is a trade: fewer updates, more steps",
             _fix(facts, site),
             seconds=seconds,
@@ -40,15 +41,21 @@ def find(facts: Facts) -> Iterator[Finding]:
 
 def _learning(facts: Facts, site) -> str | None:
     """The name of the called function, where that goes backward, itself or by one it calls."""
-    name = patterns.name_of(site.node.func).rsplit(".", 1)[-1]
-    found = [n for _, n in facts.source(site.file).functions() if n.name == name]
-    if not found:
-        return None
-    if patterns.learns(found[0]):
-        return name
-    inner = {patterns.name_of(c.func).rsplit(".", 1)[-1] for c in patterns.calls_below(found[0])}
-    below = [n for _, n in facts.source(site.file).functions() if n.name in inner]
-    return name if any(patterns.learns(n) for n in below) else None
+    name = _last(site.node)
+    found = _defined(facts, {name})
+    inner = {_last(call) for function in found for call in patterns.calls_below(function)}
+    learned = any(networks.learns(function) for function in [*found, *_defined(facts, inner)])
+    return name if found and learned else None
+
+
+def _last(call: ast.Call) -> str:
+    return patterns.name_of(call.func).rsplit(".", 1)[-1]
+
+
+def _defined(facts: Facts, names: set[str]) -> list[ast.AST]:
+    """The functions of these names in any of the user's files."""
+    sources = [facts.source(file) for file in patterns.user_files(facts)]
+    return [node for source in sources for _, node in source.functions() if node.name in names]
 
 
 def _beside_a_single_step(facts: Facts, site) -> bool:
@@ -58,10 +65,12 @@ def _beside_a_single_step(facts: Facts, site) -> bool:
     if not loops or _seldom(source, site, loops[0]):
         return False
     for call in patterns.calls_below(loops[0]):
-        stepped = getattr(call.func, "attr", "") in ("step", "play_step") and call.args
+        called = getattr(call.func, "attr", "")
+        stepped = called in ("step", GAME_STEP) and call.args
         if stepped and source.loops(call)[:1] == loops[:1]:
             thing = patterns.seen(facts, site, call.args[0])
-            return thing is None or thing.size <= 1 or thing.kind in patterns.NUMBERS
+            single = thing is None or thing.size <= 1 or thing.kind in patterns.NUMBERS
+            return single or called == GAME_STEP
     return False
 
 
@@ -77,4 +86,4 @@ def _seldom(source, site, loop: ast.AST) -> bool:
 def _fix(facts: Facts, site) -> str:
     text = patterns.statement_text(facts, site)
     inside = "\n".join(f"    {line}" for line in text.splitlines())
-    return patterns.diff(text, f"if step % {EVERY} == 0:\n{inside}")
+    return telling.diff(text, f"if step % {EVERY} == 0:\n{inside}")

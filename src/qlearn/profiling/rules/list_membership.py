@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -29,14 +29,14 @@ def find(facts: Facts) -> Iterator[Finding]:
         thing: Any = patterns.seen(facts, worst, searched)
         entries = patterns.size_of(facts, worst, searched)
         name = patterns.name_of(searched)
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             worst,
             f"{name} is a {thing.kind} of {entries}, searched "
-            + patterns.amount(facts, seconds, sum(patterns.executions(facts, p[0]) for p in here))
-            + patterns.other_lines(p[0] for p in here if p[0].line != worst.line),
+            + telling.amount(facts, seconds, sum(patterns.executions(facts, p[0]) for p in here))
+            + telling.other_lines(p[0] for p in here if p[0].line != worst.line),
             _fix(facts, worst, name),
             seconds=seconds,
             parts=[p[0] for p in here],
@@ -84,8 +84,8 @@ def _fix(facts: Facts, site: Any, name: str) -> str:
             facts.source(site.file).text(s) for s in sides if patterns.name_of(s) != target
         )
         text = f"for {target} in {name}:\n    if {facts.source(site.file).text(test)}:"
-        return patterns.diff(f"{name} = [...]\n{text}", f"{name} = {{...}}\nif {other} in {name}:")
-    return patterns.diff(f"{name} = [...]\n{text}", f"{name} = set([...])\n{text}")
+        return telling.diff(f"{name} = [...]\n{text}", f"{name} = {{...}}\nif {other} in {name}:")
+    return telling.diff(f"{name} = [...]\n{text}", f"{name} = set([...])\n{text}")
 
 
 def proof(finding: Finding) -> Proof:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import networks, patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -16,14 +16,13 @@ WHY = (
     "microseconds before it computes anything. One call on the whole batch does the same arithmetic "
     "in one go."
 )
-LEAST_BATCH = 8
 
 
 def find(facts: Facts) -> Iterator[Finding]:
     for site in facts.sites(ast.For):
-        calls = [c for c in patterns.module_calls(facts) if c.file == site.file and _in(site, c)]
+        calls = [c for c in networks.module_calls(facts) if c.file == site.file and _in(site, c)]
         if (
-            not _over_a_batch(facts, site)
+            not patterns.over_a_batch(facts, site)
             or _acts(site)
             or not (calls or _fills_tensor(facts, site))
         ):
@@ -31,20 +30,20 @@ def find(facts: Facts) -> Iterator[Finding]:
         count = patterns.length_of(facts, site, site.node.iter)
         backward = _backward(facts, site, calls)
         parts = [site, *backward]
-        seconds = patterns.total(parts)[0]
-        yield patterns.finding(
+        seconds = telling.total(parts)[0]
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             site,
             f"the loop over {count if count > 1 else 'the'} samples takes "
-            + patterns.amount(facts, seconds, None)
+            + telling.amount(facts, seconds, None)
             + (", the way back through its graph included" if backward else ""),
             _fix(facts, site, calls),
             seconds=seconds,
             parts=parts,
             sizes={
-                **(patterns.network_sizes(facts, calls[0]) if calls else {}),
+                **(networks.sizes(facts, calls[0]) if calls else {}),
                 "batch": count if count > 1 else None,
             },
         )
@@ -52,29 +51,13 @@ def find(facts: Facts) -> Iterator[Finding]:
 
 def _backward(facts: Facts, site, calls: list) -> list:
     """Goes back sample by sample too, where the loop's calls are recorded."""
-    if not any(not patterns.has_no_graph(facts, call) for call in calls):
+    if not any(not networks.has_no_graph(facts, call) for call in calls):
         return []
     return [b for b in facts.calls_to("*.backward") if b.function == site.function]
 
 
 def _in(site, call) -> bool:
     return any(call.node is below for below in ast.walk(site.node))
-
-
-def _over_a_batch(facts: Facts, site) -> bool:
-    """Of range(len(dones)), enumerate(batch), zip(states, ...), or of transitions."""
-    target, iterated = site.node.target, site.node.iter
-    names = set(patterns.names_below(iterated))
-    if any("batch" in name.lower() for name in names):
-        return True
-    if isinstance(iterated, ast.Call) and patterns.name_of(iterated.func) in (
-        "range",
-        "enumerate",
-        "zip",
-    ):
-        held = [n for n in ast.walk(iterated) if patterns.size_of(facts, site, n) >= LEAST_BATCH]
-        return bool(held) and (patterns.name_of(iterated.func) != "range" or "len" in names)
-    return isinstance(target, ast.Tuple) and len(target.elts) >= 4
 
 
 def _acts(site) -> bool:
@@ -98,10 +81,10 @@ def _fills_tensor(facts: Facts, site) -> bool:
 def _fix(facts: Facts, site, calls: list) -> str:
     source = facts.source(site.file)
     head = source.text(site.node).splitlines()[0]
-    model = patterns.name_of(patterns.network(calls[0])) if calls else "model"
+    model = patterns.name_of(networks.network(calls[0])) if calls else "model"
     given = patterns.root_of(calls[0].node.args[0]) if calls else None
     states = (patterns.name_of(given) if given is not None else "") or "next_states"
-    return patterns.diff(
+    return telling.diff(
         f"{head}\n    ... {model}({states}[i]) ...",
         f"with torch.no_grad():\n    best = {model}({states}).amax(dim=1)",
         "target = reward + gamma * best * (1 - done)",
@@ -113,7 +96,7 @@ def proof(finding: Finding) -> Proof:
     """The whole training step, as the loop makes it necessary."""
     learn = "loss = ((pred - target) ** 2).mean()\noptimizer.zero_grad()\nloss.backward()\noptimizer.step()"
     return Proof(
-        patterns.network_setup(finding.sizes)
+        networks.setup(finding.sizes)
         + "dones = (alive == 0).tolist()\n"
         + "optimizer = torch.optim.Adam(model.parameters())",
         "pred = model(states)\ntarget = pred.clone()\nfor i in range(batch):\n"

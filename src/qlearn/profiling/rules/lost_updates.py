@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 
@@ -33,13 +33,13 @@ def find(facts: Facts) -> Iterator[Finding]:
             continue
         seconds = patterns.around(facts, site)
         size = max(patterns.size_of(facts, site, part) for part in _parts(target))
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             site,
             f"{size} updates of {table} at once, of which those to the same entry are lost; "
-            f"{site.function} takes " + patterns.amount(facts, seconds, None),
+            f"{site.function} takes " + telling.amount(facts, seconds, None),
             _fix(facts, site, target, table),
             seconds=seconds,
             sizes={
@@ -105,4 +105,4 @@ def _fix(facts: Facts, site, target: ast.Subscript, table: str) -> str:
         after = f"{table}.index_put_(({index}), alpha * errors, accumulate=True)"
     else:
         after = f"np.add.at({table}, ({index}), alpha * errors)"
-    return patterns.diff(site.text, f"errors = targets - {table}[{index}]\n{after}")
+    return telling.diff(site.text, f"errors = targets - {table}[{index}]\n{after}")

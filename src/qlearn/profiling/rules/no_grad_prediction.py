@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import networks, patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 
@@ -19,22 +19,22 @@ WHY = (
 
 def find(facts: Facts) -> Iterator[Finding]:
     scopes: dict[ast.AST, list] = {}
-    for site in patterns.module_calls(facts):
+    for site in networks.module_calls(facts):
         scopes.setdefault(patterns.scope_of(facts, site.file, site.node), []).append(site)
     for scope, sites in scopes.items():
         if not _makes_loss(facts, sites[0].file, scope) or not all(
-            patterns.has_no_graph(facts, s) for s in sites
+            networks.has_no_graph(facts, s) for s in sites
         ):
             continue
         worst = sites[0]
         seconds = patterns.around(facts, worst)
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             worst,
-            f"every call of {patterns.name_of(patterns.network(worst))} in {worst.function} is without a graph; "
-            f"{worst.function} takes " + patterns.amount(facts, seconds, worst.calls),
+            f"every call of {patterns.name_of(networks.network(worst))} in {worst.function} is without a graph; "
+            f"{worst.function} takes " + telling.amount(facts, seconds, worst.calls),
             _fix(facts, worst),
             seconds=seconds,
             faster=False,
@@ -61,8 +61,8 @@ def _is_loss(called: str, call: ast.Call) -> bool:
 
 def _fix(facts: Facts, site) -> str:
     text = patterns.statement_text(facts, site)
-    model = patterns.name_of(patterns.network(site))
-    return patterns.diff(
+    model = patterns.name_of(networks.network(site))
+    return telling.diff(
         f"with torch.no_grad():\n    {text}",
         f"values = {model}(states)\nwith torch.no_grad():\n    next_values = {model}(next_states)",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -41,16 +41,16 @@ def _finding(facts: Facts, sites: list, made: ast.ClassDef) -> Finding:
     worst = max(sites, key=lambda s: s.seconds)
     asked = _asked(facts, worst.file, made)
     answers = {site.node.func.attr for site in asked}
-    seconds, _ = patterns.total([*sites, *asked])
-    return patterns.finding(
+    seconds, _ = telling.total([*sites, *asked])
+    return telling.finding(
         facts,
         RULE,
         WHY,
         worst,
         f"a new {made.name} is made {_times(sites)}"
         + (f"and {', '.join(sorted(answers))} asked {_times(asked)}" if asked else "")
-        + patterns.amount(facts, seconds, None)
-        + patterns.other_lines(s for s in sites if s is not worst),
+        + telling.amount(facts, seconds, None)
+        + telling.other_lines(s for s in sites if s is not worst),
         _fix(facts, worst, answers),
         seconds=seconds,
         parts=[*sites, *asked],
@@ -59,8 +59,8 @@ def _finding(facts: Facts, sites: list, made: ast.ClassDef) -> Finding:
 
 
 def _times(sites: list) -> str:
-    calls = patterns.total(sites)[1]
-    return f"about {patterns.rounded(calls)} times, " if calls else ""
+    calls = telling.total(sites)[1]
+    return f"about {telling.rounded(calls)} times, " if calls else ""
 
 
 def _asked(facts: Facts, file: str, made: ast.ClassDef) -> list:
@@ -111,12 +111,12 @@ def _fix(facts: Facts, site, answers: set[str]) -> str:
     given = ", ".join(source.text(part) for part in [*site.node.args, *site.node.keywords])
     if not answers:
         changed = f"{target}.move_to({given})  # sets its attributes"
-        return patterns.diff(source.text(statement), changed)
+        return telling.diff(source.text(statement), changed)
     tables = [
         f"{name.upper()} = [{site.node.func.id}(place).{name}(...) for place in PLACES]"
         for name in sorted(answers)
     ]
-    return patterns.diff(
+    return telling.diff(
         source.text(statement), *tables, f"{target.lower()} = NUMBER[...]  # of a place in PLACES"
     )
 

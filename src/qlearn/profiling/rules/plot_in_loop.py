@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 
@@ -23,35 +23,17 @@ LEAST_CALLS = 3
 
 
 def find(facts: Facts) -> Iterator[Finding]:
-    groups: dict[str, list] = {}
-    for site in facts.calls_to(*DRAWS):
-        if (
-            _last(facts, site) not in NOT_DRAWING
-            and site.loops
-            and (site.calls or 9) >= LEAST_CALLS
-        ):
-            groups.setdefault(site.file, []).append(site)
-    for sites in groups.values():
-        yield _finding(facts, sites)
+    drawn = [
+        site
+        for site in facts.calls_to(*DRAWS)
+        if _last(facts, site) not in NOT_DRAWING and site.loops and (site.calls or 9) >= LEAST_CALLS
+    ]
+    for sites in telling.by_file(telling.outermost(facts, drawn)):
+        worst = sites[0]
+        yield telling.finding_of_all(
+            facts, RULE, WHY, sites, f"{worst.text} in the loop: ", _fix(facts, worst)
+        )
     yield from _shown_by_gymnasium(facts)
-
-
-def _finding(facts: Facts, sites: list) -> Finding:
-    worst = max(sites, key=lambda s: s.seconds)
-    own = patterns.outermost(facts, sites)
-    seconds = sum(s.seconds for s in own)
-    return patterns.finding(
-        facts,
-        RULE,
-        WHY,
-        worst,
-        f"{worst.text} in the loop: "
-        + patterns.amount(facts, seconds, worst.calls)
-        + patterns.other_lines(s for s in own if s.line != worst.line),
-        _fix(facts, worst),
-        seconds=seconds,
-        parts=own,
-    )
 
 
 def _last(facts: Facts, site) -> str:
@@ -64,18 +46,18 @@ def _shown_by_gymnasium(facts: Facts) -> Iterator[Finding]:
         modes = [k.value for k in site.node.keywords if k.arg == "render_mode"]
         if modes and isinstance(modes[0], ast.Constant) and modes[0].value == "human":
             seconds = facts.stages.get("plotting", 0.0) + facts.stages.get("sleeping", 0.0)
-            yield patterns.finding(
+            yield telling.finding(
                 facts,
                 RULE,
                 WHY,
                 site,
                 f"{site.text} draws every step, and waits for the screen: "
-                + patterns.amount(facts, seconds, None),
-                patterns.diff(site.text, site.text.replace("human", "rgb_array")),
+                + telling.amount(facts, seconds, None),
+                telling.diff(site.text, site.text.replace("human", "rgb_array")),
                 seconds=seconds,
             )
 
 
 def _fix(facts: Facts, site) -> str:
     text = patterns.statement_text(facts, site)
-    return patterns.diff(f"    {text}  # every time", f"{text}  # once, after the loop")
+    return telling.diff(f"    {text}  # every time", f"{text}  # once, after the loop")

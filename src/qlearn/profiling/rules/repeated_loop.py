@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -27,13 +27,13 @@ def find(facts: Facts) -> Iterator[Finding]:
             continue
         seen_already.update((first.node, second.node))
         cheaper = min((first, second), key=lambda s: s.seconds)
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             second,
             f"the loop in line {first.line} reads the same values; the cheaper of both takes "
-            + patterns.amount(facts, cheaper.seconds, None),
+            + telling.amount(facts, cheaper.seconds, None),
             _fix(facts, first, second),
             seconds=cheaper.seconds,
             parts=[cheaper],
@@ -121,7 +121,7 @@ def _fix(facts: Facts, first, second) -> str:
         )
     )
     target, over = source.text(_target(first.node)), source.text(_iterated(first.node))
-    return patterns.diff(
+    return telling.diff(
         f"{source.text(first.node).splitlines()[0]} ...\n{source.text(second.node).splitlines()[0]} ...",
         f"values = [{read} for {target} in {over}]\nbest = max(values)\naction = values.index(best)",
     )

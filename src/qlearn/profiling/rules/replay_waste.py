@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import Any
 
-from qlearn.profiling import patterns
-from qlearn.profiling.facts import Facts
+from qlearn.profiling import patterns, telling
+from qlearn.profiling.facts import Facts, Seen
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
 
@@ -24,40 +25,36 @@ LEAST_ENTRIES = 20_000
 
 
 def find(facts: Facts) -> Iterator[Finding]:
-    groups: dict[str, list] = {}
-    for site in facts.calls_to(*CONVERSIONS):
-        sampled = _sampled(facts, site)
-        if sampled and not _inside_another(facts, site):
-            groups.setdefault(site.file, []).append((site, *sampled))
-    for places in groups.values():
-        worst, name, thing = max(places, key=lambda place: place[0].seconds)
-        seconds, calls = patterns.total(p[0] for p in places)
-        megabytes = 8 * thing.size / 2**20
-        yield patterns.finding(
+    converted = [
+        site
+        for site in facts.calls_to(*CONVERSIONS)
+        if _sampled(facts, site) and not _inside_another(facts, site)
+    ]
+    for sites in telling.by_file(converted):
+        worst = sites[0]
+        wide: Any = _sampled(facts, worst)
+        shape, megabytes = patterns.shape_of(wide), 8 * wide.size / 2**20
+        yield telling.finding_of_all(
             facts,
             RULE,
             WHY,
-            worst,
-            f"{name} is float64 {patterns.shape_of(thing)}, {megabytes:.0f} MB of which half would do; "
-            "converting takes "
-            + patterns.amount(facts, seconds, calls)
-            + patterns.other_lines(p[0] for p in places if p[0].line != worst.line),
-            _fix(facts, worst, name),
-            seconds=seconds,
-            parts=[p[0] for p in places],
-            sizes={"shape": patterns.shape_of(thing), "batch": 64},
+            sites,
+            f"{wide.name} is float64 {shape}, {megabytes:.0f} MB of which half would do; "
+            "converting takes ",
+            _fix(facts, worst, wide.name),
+            sizes={"shape": shape, "batch": 64},
         )
 
 
-def _sampled(facts: Facts, site) -> tuple | None:
-    """(name, what was seen) of the big float64 array that rows are taken from here."""
+def _sampled(facts: Facts, site) -> Seen | None:
+    """The big float64 array that rows are taken from here."""
     for node in ast.walk(site.node):
         if isinstance(node, ast.Subscript):
             thing = patterns.seen(facts, site, node.value)
             if thing is None or thing.kind not in patterns.ARRAYS or thing.size < LEAST_ENTRIES:
                 continue
             if "float64" in str(thing.detail.get("dtype")) and len(patterns.shape_of(thing)) > 1:
-                return patterns.name_of(node.value), thing
+                return thing
     return None
 
 
@@ -78,7 +75,7 @@ def _fix(facts: Facts, site, name: str) -> str:
         "np.zeros(shape)",
     )
     text = site.text
-    return patterns.diff(
+    return telling.diff(
         f"{name} = {made}\n{text}",
         f"{name} = {made.rstrip(')')}{')' * (made.count('(') - 1)}, dtype=np.float32)",
         text.replace(".astype(np.float32)", "").replace(".float()", ""),

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -81,25 +81,22 @@ def _calls(facts: Facts) -> Iterator[tuple[Any, str]]:
 
 def _finding(facts: Facts, called: str, sites: list, within: set[ast.AST]) -> Finding:
     """What a call within takes is said by that one."""
-    own = {id(site): _own_seconds(facts, site, within) for site in sites}
-    worst = max(sites, key=lambda s: own[id(s)])
-    seconds, calls = sum(own.values()), patterns.total(sites)[1]
+    own = {site.node: _own_seconds(facts, site, within) for site in sites}
+    sites = sorted(sites, key=lambda site: -own[site.node])
+    seconds, parts = sum(own.values()), sites
     if called == "numpy.nditer":  # what is done with each number is done one by one, too
-        loops = patterns.outermost(facts, [_loop(facts, site) for site in sites])
-        seconds = patterns.total(loops)[0]
-        sites = loops
-    return patterns.finding(
+        parts = telling.outermost(facts, [_loop(facts, site) for site in sites])
+        seconds = telling.total(parts)[0]
+    return telling.finding_of_all(
         facts,
         RULE,
         WHY_ROUND if called in ROUNDS else WHY,
-        worst,
-        f"{worst.text} for {'one number' if called not in LOOKS else 'a few numbers'}: "
-        + patterns.amount(facts, seconds, calls)
-        + patterns.other_lines(s for s in sites if s.line != worst.line),
-        _fix(facts, worst, called),
+        sites,
+        f"{sites[0].text} for {'one number' if called not in LOOKS else 'a few numbers'}: ",
+        _fix(facts, sites[0], called),
         seconds=seconds,
-        parts=sites,
-        sizes={"called": called, "entries": _entries(facts, worst)},
+        parts=parts,
+        sizes={"called": called, "entries": _entries(facts, sites[0])},
     )
 
 
@@ -109,7 +106,7 @@ def _own_seconds(facts: Facts, site, within: set[ast.AST]) -> float:
         for node in ast.walk(site.node)
         if node is not site.node and node in within
     ]
-    return max(0.0, site.seconds - patterns.total(patterns.outermost(facts, below))[0])
+    return max(0.0, site.seconds - telling.total(telling.outermost(facts, below))[0])
 
 
 def _loop(facts: Facts, site):
@@ -185,7 +182,7 @@ def _fix(facts: Facts, site, called: str) -> str:
         after = LOOKS[called][2].format(*shown) + f"  # {shown[0]} as a list"
     else:
         after = _drawn(facts, site, called, given)
-    return patterns.diff(site.text, after)
+    return telling.diff(site.text, after)
 
 
 def _drawn(facts: Facts, site, called: str, given: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import networks, patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -28,17 +28,15 @@ def find(facts: Facts) -> Iterator[Finding]:
         steps = [s for s in _steps(facts) if _last(s) in {n.rsplit(".", 1)[-1] for n in names}]
         if not steps or not _steps_together(_first_text(made)):
             continue
-        worst = max(steps, key=lambda s: s.seconds)
-        seconds, calls = patterns.total(steps)
-        yield patterns.finding(
+        worst = steps[0]
+        yield telling.finding_of_all(
             facts,
             RULE,
             WHY,
-            worst,
-            f"{worst.text}, one environment: " + patterns.amount(facts, seconds, calls),
+            steps,
+            f"{worst.text}, one environment: ",
             _fix(facts, made, worst),
-            seconds=PART * seconds,
-            parts=steps,
+            saved=PART,
             sizes={"env": _first_text(made), "network": "torch" in facts.modules},
         )
 
@@ -70,7 +68,7 @@ def _fix(facts: Facts, made, step) -> str:
     source = facts.source(made.file)
     given = [source.text(part) for part in [*made.node.args, *made.node.keywords]]
     maker = source.text(made.node.func).replace("make", "make_vec")
-    return patterns.diff(
+    return telling.diff(
         f"{made.text}\n{step.text}",
         f"{maker}({', '.join([*given, 'num_envs=16'])})"
         f"   # or qlearn.make({_first_text(made)!r}, envs=64)",
@@ -85,7 +83,7 @@ def proof(finding: Finding) -> Proof | None:
     ask = "with torch.inference_mode():\n    y = model(torch.from_numpy({})).argmax(-1)"
     return Proof(
         "import gymnasium as gym\n"
-        + patterns.network_setup({})
+        + networks.setup({})
         + f"env = gym.make({name!r})\nenvs = gym.make_vec({name!r}, num_envs=16)\n"
         "state, _ = env.reset()\nstates, _ = envs.reset()\nstate = state.ravel()\n"
         "action, actions = env.action_space.sample(), envs.action_space.sample()\n"

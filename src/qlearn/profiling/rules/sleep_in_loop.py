@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 
@@ -21,29 +21,15 @@ WAITS = (
 
 
 def find(facts: Facts) -> Iterator[Finding]:
-    groups: dict[str, list] = {}
-    for site in facts.calls_to(*WAITS):
-        if site.loops:
-            groups.setdefault(site.file, []).append(site)
-    for sites in groups.values():
-        worst = max(sites, key=lambda s: s.seconds)
-        seconds, calls = patterns.total(sites)
-        yield patterns.finding(
-            facts,
-            RULE,
-            WHY,
-            worst,
-            f"{worst.text} waits "
-            + patterns.amount(facts, seconds, calls)
-            + patterns.other_lines(s for s in sites if s.line != worst.line),
-            _fix(facts, worst),
-            seconds=seconds,
-            parts=sites,
+    for sites in telling.by_file(site for site in facts.calls_to(*WAITS) if site.loops):
+        worst = sites[0]
+        yield telling.finding_of_all(
+            facts, RULE, WHY, sites, f"{worst.text} waits ", _fix(facts, worst)
         )
 
 
 def _fix(facts: Facts, site) -> str:
     text = patterns.statement_text(facts, site)
     if isinstance(facts.source(site.file).statement(site.node), ast.Expr):
-        return patterns.diff(text, f"if watching:\n    {text}")
-    return patterns.diff(text)
+        return telling.diff(text, f"if watching:\n    {text}")
+    return telling.diff(text)

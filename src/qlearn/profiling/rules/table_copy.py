@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -27,13 +27,13 @@ def find(facts: Facts) -> Iterator[Finding]:
         if not _is_table(facts, site, copied):
             continue
         size = thing.size if thing is not None else 0
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             site,
             f"{site.text} copies {size or 'all'} entries: "
-            + patterns.amount(facts, site.seconds, site.calls),
+            + telling.amount(facts, site.seconds, site.calls),
             _fix(facts, site, copied),
             sizes={
                 "kind": thing.kind if thing is not None else "dict",
@@ -63,7 +63,7 @@ def _targets(facts: Facts, site) -> set[str]:
 def _fix(facts: Facts, site, copied: ast.AST) -> str:
     old = next(iter(_targets(facts, site)), "Q")
     new = patterns.name_of(copied)
-    return patterns.diff(
+    return telling.diff(
         f"{new}[state, action] = value\n{patterns.statement_text(facts, site)}",
         f"{old}[state, action] = value",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import networks, patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -20,37 +20,37 @@ PART = 0.5  # of the backward goes through the target's half
 
 
 def find(facts: Facts) -> Iterator[Finding]:
-    for site in patterns.module_calls(facts):
+    for site in networks.module_calls(facts):
         scope = patterns.scope_of(facts, site.file, site.node)
-        if patterns.has_no_graph(facts, site) or patterns.is_detached(facts, site):
+        if networks.has_no_graph(facts, site) or networks.is_detached(facts, site):
             continue
         if not _is_discounted(facts, site, scope) or _target_detached(facts, site, scope):
             continue
         backward = [s for s in facts.calls_to("*.backward") if s.file == site.file]
         seconds = PART * sum(s.seconds for s in backward) + 0.3 * site.seconds
-        yield patterns.finding(
+        yield telling.finding(
             facts,
             RULE,
             WHY,
             site,
             f"{patterns.statement_text(facts, site)} keeps its graph; recording it and going back "
-            "through it take " + patterns.amount(facts, seconds, site.calls),
+            "through it take " + telling.amount(facts, seconds, site.calls),
             _fix(facts, site),
             seconds=seconds,
             parts=[site, *backward],
-            sizes=patterns.network_sizes(facts, site),
+            sizes=networks.sizes(facts, site),
         )
 
 
 def _is_discounted(facts: Facts, site, scope: ast.AST) -> bool:
     """gamma * model(next_states).max(), at once or by way of a name."""
     source = facts.source(site.file)
-    if any(patterns.discounts(above) for above in source.parents(site.node)):
+    if any(networks.discounts(above) for above in source.parents(site.node)):
         return True
     statement = source.statement(site.node)
     names = {patterns.name_of(t) for t in getattr(statement, "targets", [])} - {""}
     for node in ast.walk(scope):
-        if patterns.discounts(node) and names & set(patterns.names_below(node)):
+        if networks.discounts(node) and names & set(patterns.names_below(node)):
             return True
     return False
 
@@ -80,7 +80,7 @@ def _named(statement: ast.AST) -> set[str]:
 def _fix(facts: Facts, site) -> str:
     text = patterns.statement_text(facts, site)
     inside = "\n".join(f"    {line}" for line in text.splitlines())
-    return patterns.diff(text, f"with torch.no_grad():\n{inside}")
+    return telling.diff(text, f"with torch.no_grad():\n{inside}")
 
 
 def proof(finding: Finding) -> Proof:
@@ -90,7 +90,7 @@ def proof(finding: Finding) -> Proof:
     )
     target = "target = rewards + 0.9 * alive * model(next_states).amax(dim=1)"
     return Proof(
-        patterns.network_setup(finding.sizes),
+        networks.setup(finding.sizes),
         f"{target}\n{learning}",
         f"with torch.no_grad():\n    {target}\n{learning}",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -27,26 +27,18 @@ ROWS = ("ndarray", "list", "tuple", "Tensor")
 
 
 def find(facts: Facts) -> Iterator[Finding]:
-    groups: dict[str, list] = {}
-    for site in facts.calls_to(*MAKERS):
-        if site.node.args and _is_rows(facts, site):
-            groups.setdefault(site.file, []).append(site)
-    for sites in groups.values():
-        worst = max(sites, key=lambda s: s.seconds)
-        seconds, calls = patterns.total(sites)
+    made = [s for s in facts.calls_to(*MAKERS) if s.node.args and _is_rows(facts, s)]
+    for sites in telling.by_file(made):
+        worst = sites[0]
         thing = patterns.seen(facts, worst, worst.node.args[0], *LISTS)
-        size = thing.size if thing is not None else 0
-        yield patterns.finding(
+        size = max(thing.size, thing.longest) if thing is not None else 0
+        yield telling.finding_of_all(
             facts,
             RULE,
             WHY,
-            worst,
-            f"{worst.text} of {size or 'several'} rows: "
-            + patterns.amount(facts, seconds, calls)
-            + patterns.other_lines(s for s in sites if s.line != worst.line),
+            sites,
+            f"{worst.text} of {size or 'several'} rows: ",
             _fix(facts, worst),
-            seconds=seconds,
-            parts=sites,
             sizes={"entries": size or 64, "width": _width(thing)},
         )
 
@@ -77,8 +69,8 @@ def _width(thing) -> int:
 def _fix(facts: Facts, site) -> str:
     given = facts.source(site.file).text(site.node.args[0])
     if given.startswith("["):
-        return patterns.diff(site.text, f"torch.from_numpy(np.array({given}, dtype=np.float32))")
-    return patterns.diff(site.text, f"torch.from_numpy(np.stack({given}))")
+        return telling.diff(site.text, f"torch.from_numpy(np.array({given}, dtype=np.float32))")
+    return telling.diff(site.text, f"torch.from_numpy(np.stack({given}))")
 
 
 def proof(finding: Finding) -> Proof:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import networks, patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -20,7 +20,7 @@ MOST_ROWS = 1024
 
 def find(facts: Facts) -> Iterator[Finding]:
     sites = (
-        [s for s in patterns.module_calls(facts) if _tiny_on_gpu(facts, s)] if facts.cuda else []
+        [s for s in networks.module_calls(facts) if _tiny_on_gpu(facts, s)] if facts.cuda else []
     )
     if not sites:
         return
@@ -28,25 +28,25 @@ def find(facts: Facts) -> Iterator[Finding]:
     seconds = sum(
         facts.stages.get(s, 0.0) for s in ("forward", "backward", "optimiser", "converting")
     )
-    seconds = max(seconds, patterns.total(sites)[0])
-    count = patterns.parameters(patterns.seen(facts, worst, patterns.network(worst)))
-    yield patterns.finding(
+    seconds = max(seconds, telling.total(sites)[0])
+    count = networks.parameters(patterns.seen(facts, worst, networks.network(worst)))
+    yield telling.finding(
         facts,
         RULE,
         WHY,
         worst,
-        f"{patterns.name_of(patterns.network(worst))} has {count:,} parameters and is on the GPU; its forward, "
-        "backward and transfers take " + patterns.amount(facts, seconds, worst.calls),
-        patterns.diff('device = torch.device("cuda")', 'device = torch.device("cpu")'),
+        f"{patterns.name_of(networks.network(worst))} has {count:,} parameters and is on the GPU; its forward, "
+        "backward and transfers take " + telling.amount(facts, seconds, worst.calls),
+        telling.diff('device = torch.device("cuda")', 'device = torch.device("cpu")'),
         seconds=seconds,
         parts=sites,
-        sizes=patterns.network_sizes(facts, worst),
+        sizes=networks.sizes(facts, worst),
     )
 
 
 def _tiny_on_gpu(facts: Facts, site) -> bool:
-    thing = patterns.seen(facts, site, patterns.network(site))
-    if not 0 < patterns.parameters(thing) <= TINY:
+    thing = patterns.seen(facts, site, networks.network(site))
+    if not 0 < networks.parameters(thing) <= TINY:
         return False
     given = patterns.seen(facts, site, site.node.args[0])
     devices = [str(t.detail.get("device", "")) for t in (thing, given) if t is not None]
@@ -55,7 +55,7 @@ def _tiny_on_gpu(facts: Facts, site) -> bool:
 
 
 def proof(finding: Finding) -> Proof:
-    setup = patterns.network_setup(finding.sizes)
+    setup = networks.setup(finding.sizes)
     return Proof(
         f"{setup}import copy\nfast = copy.deepcopy(model).cuda()",
         "with torch.inference_mode():\n    y = fast(states.cuda()).argmax(dim=1).cpu()",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qlearn.profiling import patterns
+from qlearn.profiling import networks, patterns, telling
 from qlearn.profiling.facts import Facts
 from qlearn.profiling.findings import Finding
 from qlearn.profiling.proof import Proof
@@ -26,8 +26,8 @@ STAGES = ("forward", "loss", "backward", "optimiser")
 
 def find(facts: Facts) -> Iterator[Finding]:
     threads = facts.torch_threads or 1
-    sites = list(patterns.module_calls(facts)) if threads > 1 else []
-    sizes = [patterns.parameters(patterns.seen(facts, s, patterns.network(s))) for s in sites]
+    sites = list(networks.module_calls(facts)) if threads > 1 else []
+    sizes = [networks.parameters(patterns.seen(facts, s, networks.network(s))) for s in sites]
     if not sites or max(sizes) > TINY:
         return
     part = max(PART if threads >= MANY else 0.0, _waiting(facts, sites, max(sizes)))
@@ -36,27 +36,27 @@ def find(facts: Facts) -> Iterator[Finding]:
         return
     asked = facts.calls_to("torch.set_num_threads")
     site = asked[0] if asked else sites[0]
-    yield patterns.finding(
+    yield telling.finding(
         facts,
         RULE,
         WHY,
         site,
         f"{threads} threads for a network of {max(sizes):,} parameters, whose computing takes "
-        + patterns.amount(facts, seconds / part, None)
+        + telling.amount(facts, seconds / part, None)
         + f"; about {100 * part:.0f} % of that may be waiting",
-        patterns.diff(asked[0].text if asked else "", "torch.set_num_threads(1)"),
+        telling.diff(asked[0].text if asked else "", "torch.set_num_threads(1)"),
         seconds=seconds,
         parts=(),
-        sizes={**patterns.network_sizes(facts, sites[0]), "many": threads},
+        sizes={**networks.sizes(facts, sites[0]), "many": threads},
     )
 
 
 def _waiting(facts: Facts, sites: list, parameters: int) -> float:
     """The share of a backward pass that its arithmetic does not explain, where that is most of it."""
-    seconds, calls = patterns.total(facts.calls_to("*.backward"))
+    seconds, calls = telling.total(facts.calls_to("*.backward"))
     if not calls:
         return 0.0
-    batch = max((patterns.network_sizes(facts, site)["batch"] or 1 for site in sites), default=1)
+    batch = max((networks.sizes(facts, site)["batch"] or 1 for site in sites), default=1)
     expected = CALL_SECONDS + 4 * parameters * batch / OPERATIONS_A_SECOND
     return 1 - expected * calls / seconds if seconds > WAITING * expected * calls else 0.0
 
@@ -67,7 +67,7 @@ def proof(finding: Finding) -> Proof:
         "loss = nn.functional.mse_loss(value, rewards)\nmodel.zero_grad()\nloss.backward()"
     )
     return Proof(
-        patterns.network_setup(finding.sizes),
+        networks.setup(finding.sizes),
         f"torch.set_num_threads({finding.sizes['many']})\n{step}",
         f"torch.set_num_threads(1)\n{step}",
     )
