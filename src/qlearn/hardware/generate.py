@@ -14,8 +14,9 @@ from qlearn.envs.model import Model
 from qlearn.errors import UserError
 from qlearn.hardware.fast import FastRing
 from qlearn.hardware.model import Ring, checked_seed, epsilon_word
-from qlearn.hardware.problem import Problem, problem_of, tabulated, warnings
+from qlearn.hardware.problem import Problem, problem_of, tabulated
 from qlearn.hardware.readme import readme
+from qlearn.hardware.warnings import warnings
 from qlearn.hardware.word import (
     COEFFICIENT_FRACTION,
     Word,
@@ -222,7 +223,7 @@ def manifest(design: Design) -> dict[str, Any]:
         "chance_difference": problem.chance_difference,
         "start_difference": problem.start_difference,
         "max_steps": problem.max_steps,
-        "warnings": warnings(problem, design.word, design.alpha, design.gamma),
+        "warnings": warnings(problem, design.word, design.alpha, design.gamma, design.rounding),
     }
 
 
@@ -268,6 +269,7 @@ def generated(design: Design) -> dict[str, str]:
         for action in range(problem.actions):
             bank = initial_lines(problem.initial[:, action], design.agents)
             files[f"initial_{action:x}.hex"] = hexadecimal(bank, word.width)
+        files["initial_table.hex"] = hexadecimal(table_lines(problem.initial), word.width)
     return files
 
 
@@ -363,6 +365,14 @@ def initial_lines(values: np.ndarray, agents: int) -> Iterator[int]:
     padded[: len(values)] = values
     for _ in range(1 << bits_for(agents)):
         yield from padded.tolist()
+
+
+def table_lines(values: np.ndarray) -> list[int]:
+    """The memory of the single agent: for each address {state, action} a word."""
+    states, actions = values.shape
+    padded = np.zeros((1 << bits_for(states), 1 << bits_for(actions)), np.int64)
+    padded[:states, :actions] = values
+    return padded.ravel().tolist()
 
 
 def hexadecimal(numbers: Iterable[int], bits: int) -> str:

