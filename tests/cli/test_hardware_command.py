@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -108,6 +109,108 @@ def test_what_no_action_can_do_in_one_line(words, complaint, tmp_path, monkeypat
     assert complaint in line
 
 
+BIG = "S" + "." * 69 + "\n" + ("." * 70 + "\n") * 68 + "." * 69 + "G\n"
+
+
+def refused(words, capsys):
+    """The one line of a command that cannot do what it was told."""
+    assert main(["hardware", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_more_than_the_address_space_holds(tmp_path, capsys):
+    (tmp_path / "big.txt").write_text(BIG)
+    out = ["--out", str(tmp_path / "D")]
+    line = refused(["generate", str(tmp_path / "big.txt"), *out], capsys)
+    assert "4,900 states; a circuit is made for 1 to 4,096" in line
+    line = refused(["generate", "gym:Taxi-v4", *out, "--agents", "1000"], capsys)
+    assert "1,000 agents of 500 states need 19 bits of address" in line
+    assert not (tmp_path / "D").exists()
+
+
+@pytest.mark.parametrize("place", ["rtl", "rtl/delay.sv", "README.md"])
+def test_an_out_folder_that_cannot_be_written_to(place, tmp_path, capsys):
+    """A root may write where nobody else may: so something of another kind is in the way."""
+    out = tmp_path / "D"
+    (out / "manifest.json").parent.mkdir()
+    (out / "manifest.json").write_text("{}")
+    if place == "rtl":
+        (out / place).write_text("")
+    else:
+        (out / place).mkdir(parents=True)
+    assert f"cannot write {out / place}" in refused(["generate", "grid", "--out", str(out)], capsys)
+
+
+def cut(text):
+    return text[: len(text) // 2]
+
+
+@pytest.mark.parametrize("action", ["simulate", "verify", "synthesize"])
+@pytest.mark.parametrize(
+    ("file", "damage", "complaint"),
+    [
+        ("manifest.json", cut, "manifest.json is damaged"),
+        ("manifest.json", lambda text: "[]", "is damaged"),
+        ("manifest.json", lambda text: text.replace('"alpha": 0.5', '"alpha": 2'), "not 2"),
+        ("manifest.json", lambda text: text.replace('"Q8.8"', '"Q2.1"'), "Q2.1 has 3 bits"),
+        ("problem.json", cut, "problem.json is damaged"),
+        ("problem.json", lambda text: "{}", "is damaged"),
+        ("problem.json", None, "problem.json: No such file"),
+        ("rtl/agent_ring.sv", None, "has lost rtl/agent_ring.sv: generate it again"),
+        ("tb/bench.sv", None, "has lost tb/bench.sv"),
+        ("manifest.json", None, "holds no design"),
+    ],
+)
+def test_a_damaged_design_in_one_line(action, file, damage, complaint, design, capsys):
+    path = Path(design) / file
+    if damage is None:
+        path.unlink()
+    else:
+        assert damage(path.read_text()) != path.read_text()
+        path.write_text(damage(path.read_text()))
+    assert complaint in refused([action, design], capsys)
+
+
+def test_a_tool_that_fails_on_an_edited_file_names_it(design, monkeypatch, capsys):
+    from qlearn.hardware import simulate, tools
+
+    def fails(*words, **named):
+        raise tools.ToolFailed("verilator failed:\n%Error: delay.sv:3: syntax error\nmore")
+
+    monkeypatch.setattr(simulate, "simulate", fails)
+    assert main(["hardware", "simulate", design]) == 1  # nobody has touched it: ours
+    capsys.readouterr()
+    (Path(design) / "rtl" / "delay.sv").write_text("module delay\n")
+    line = refused(["simulate", design], capsys)
+    assert f"rtl/delay.sv in {design}: not as generate wrote it" in line
+    assert "syntax error" in line
+
+
+def test_an_interrupted_simulation_leaves_nothing_behind(design, monkeypatch, capsys):
+    from qlearn.hardware import simulate
+
+    def interrupted(*words, **named):
+        code = "import time; print('learning', flush=True); time.sleep(60)"
+        simulate.timed([sys.executable, "-c", code], Path(design))
+
+    class Process(simulate.subprocess.Popen):
+        def __init__(self, *words, **named):
+            super().__init__(*words, **named)
+            started.append(self)
+
+    def clock():
+        raise KeyboardInterrupt
+
+    started = []
+    monkeypatch.setattr(simulate.subprocess, "Popen", Process)
+    monkeypatch.setattr(simulate.time, "perf_counter", clock)
+    monkeypatch.setattr(simulate, "simulate", interrupted)
+    assert main(["hardware", "simulate", design]) == 130
+    assert capsys.readouterr().err.splitlines() == ["qlearn: interrupted"]
+    assert started[0].returncode == -9
+
+
 SIMULATED = {
     "updates": 100_002, "cycles": 100_100, "mismatches": 0, "policy_optimal": True,
     "max_error_to_float": 0.0045,
@@ -116,6 +219,9 @@ SIMULATED = {
 
 def test_simulate(design, answers, capsys):
     calls = answers("simulate", SIMULATED)
+    assert main(["hardware", "simulate", design, "--fast"]) == 0
+    assert calls.pop()[1]["simulators"] == ("lockstep",)
+    capsys.readouterr()
     assert said(["hardware", "simulate", design, "--updates", "5k", "--waves"], capsys) == {
         "action": "simulate",
         **SIMULATED,
@@ -132,7 +238,10 @@ def test_a_mismatch_is_our_fault(design, answers, capsys):
     assert said(["hardware", "simulate", design], capsys, code=1)["mismatches"] == 1
 
 
-VERIFIED = {"proofs": [{"name": "selector", "passed": True}], "mutants": 12, "caught": 12}
+PROVED = {"name": "selector", "kind": "proof", "passed": True}
+TWIN = {"name": "not so if it is broken", "kind": "twin", "passed": True}
+SIMULATION = {"name": "the trial", "kind": "simulation", "passed": True}
+VERIFIED = {"proofs": [PROVED, TWIN, SIMULATION], "mutants": 12, "caught": 12}
 
 
 def test_verify(design, answers, capsys):
@@ -142,16 +251,25 @@ def test_verify(design, answers, capsys):
     assert main(["hardware", "verify", design]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "selector\tproved",
+        "not so if it is broken\trefuted",
+        "the trial\tagrees",
         "12 of 12 planted faults caught",
     ]
 
 
 @pytest.mark.parametrize(
-    "broken", [{"caught": 11}, {"proofs": [{"name": "selector", "passed": False}]}]
+    ("broken", "said"),
+    [
+        ({"caught": 11}, "11 of 12"),
+        ({"proofs": [PROVED | {"passed": False}]}, "selector\tNOT PROVED"),
+        ({"proofs": [PROVED, TWIN | {"passed": False}]}, "broken\tNOT REFUTED"),
+        ({"proofs": [PROVED, SIMULATION | {"passed": False}]}, "the trial\tDIFFERS"),
+    ],
 )
-def test_a_proof_that_fails_or_a_fault_that_survives_is_our_fault(broken, design, answers, capsys):
+def test_what_fails_or_survives_is_our_fault(broken, said, design, answers, capsys):
     answers("verify", VERIFIED | broken)
     assert main(["hardware", "verify", design]) == 1
+    assert said in capsys.readouterr().out
 
 
 def test_synthesize(design, answers, capsys):

@@ -110,13 +110,16 @@ def test_learned_values_are_in_every_agents_bank(tmp_path):
     files = generated(made)
     assert constants(files["ql_parameters.sv"])["INITIAL"] == 1
     assert sorted(name for name in files if name.startswith("initial")) == [
-        f"initial_{action}.hex" for action in range(4)
+        *(f"initial_{action}.hex" for action in range(4)),
+        "initial_table.hex",
     ]
+    lines = [int(line, 16) for line in files["initial_table.hex"].split()]
     table = made.ring().table
     for action in range(4):
         words = [int(line, 16) for line in files[f"initial_{action}.hex"].split()]
         bank = np.array([(word ^ 0x8000) - 0x8000 for word in words]).reshape(16, 32)
         np.testing.assert_array_equal(bank[:14, :25], table[:, :, action])
+        assert lines[action : 25 * 4 : 4] == words[:25]
     write(made, tmp_path / "out")
     np.testing.assert_array_equal(load(tmp_path / "out").ring().table, table)
     generate.generate("grid", tmp_path / "out")  # nothing of the older design stays

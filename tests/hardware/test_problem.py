@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,14 +9,10 @@ from finite_problems import random_model, random_problem
 import qlearn
 from qlearn.envs.model import Model
 from qlearn.errors import UserError
-from qlearn.hardware.problem import CERTAIN, problem_of, start_list, tabulated, warnings
+from qlearn.hardware.problem import CERTAIN, problem_of, start_list, tabulated
 from qlearn.hardware.word import Word
 
 Q88 = Word("Q8.8")
-
-
-def said(problem, alpha=0.5, gamma=0.9):
-    return "\n".join(warnings(problem, problem.word, alpha, gamma))
 
 
 @pytest.mark.parametrize(
@@ -98,42 +93,6 @@ def test_a_trained_table_gives_its_values(tmp_path):
     assert (problem.states, problem.actions, problem.target) == (25, 4, "grid")
     with pytest.raises(UserError, match="is a run"):
         problem_of(str(tmp_path / "run"), Q88, {"slip": 0.1})
-
-
-def test_nothing_is_said_where_all_is_well():
-    assert said(problem_of("grid", Q88)) == ""
-
-
-def test_small_and_large_rewards_are_told():
-    small = problem_of("grid", Q88, {"step_reward": -0.001})
-    assert "rewards as small as 0.001 are 0 in Q8.8" in said(small)
-    large = problem_of("grid", Q88, {"hole_reward": -200.0})
-    assert "rewards as large as 200 are cut to" in said(large)
-
-
-def test_saturation_is_told_with_what_the_optimum_needs():
-    problem = problem_of("grid", Word("Q4.12"))
-    assert "values can saturate: rewards as large as 5" in said(problem)
-    assert "reach 5.95, which fit" in said(problem)
-    assert "which do not fit" in said(problem_of("grid", Word("Q3.13")))
-    assert "saturate" not in said(problem, gamma=0.3)  # 5 < 8 (1 - 0.3)
-
-
-def test_differences_below_a_unit_are_told():
-    problem = problem_of("gym:FrozenLake-v1", Q88)
-    assert "less than a unit" in said(problem, alpha=0.01, gamma=0.9)
-    assert "less than a unit" not in said(problem_of("grid", Q88), alpha=0.5)
-    assert "less than a unit" in said(problem_of("grid", Q88), alpha=0.001)
-
-
-def test_chances_and_starts_that_never_come_are_told():
-    model = random_model(2, outcomes=2)
-    model.chance[0, 0] = [1.0 - 1e-6, 1e-6]
-    start = np.zeros(20)
-    start[:3] = [0.998, 0.001, 0.001]
-    text = said(tabulated(replace(model, start=start), Q88, name="rare"))
-    assert "outcomes as likely as 1e-06 never happen" in text
-    assert "2 of 3 starts are never drawn" in text
 
 
 def empty(states: int, actions: int, outcomes: int = 1) -> Model:

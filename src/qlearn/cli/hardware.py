@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from qlearn.cli import options
 from qlearn.cli.console import Console
+from qlearn.errors import UserError
 
 Report = dict[str, Any]
 
@@ -32,8 +34,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> Report:
-    done = ACTIONS[arguments.action].run(arguments, console)
+    from qlearn.hardware.tools import ToolFailed
+
+    try:
+        done = ACTIONS[arguments.action].run(arguments, console)
+    except ToolFailed as error:
+        raise _of_whom(error, Path(arguments.folder)) from None
     return {"action": arguments.action, **done}
+
+
+def _of_whom(error: Exception, folder: Path) -> Exception:
+    """A tool's complaint about files that somebody has changed is theirs, otherwise it is ours."""
+    from qlearn.hardware.generate import changed
+
+    edited = changed(folder)
+    if not edited:
+        return error
+    lines = str(error).splitlines()
+    why = next((line for line in lines[1:] if "error" in line.lower()), lines[0]).strip()
+    return UserError(
+        f"{', '.join(edited)} in {folder}: not as generate wrote it, and a tool fails: {why}"
+    )
 
 
 def show(report: Report, console: Console) -> None:
@@ -97,6 +118,7 @@ def _of_simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--updates", type=options.whole(1), default=100_000, metavar="N", help="in lockstep (100k)"
     )
+    parser.add_argument("--fast", action="store_true", help="the lockstep alone")
     parser.add_argument("--waves", action="store_true", help="keep the signals for a wave viewer")
 
 
@@ -104,7 +126,11 @@ def _simulate(arguments: argparse.Namespace, console: Console) -> Report:
     from qlearn.hardware.simulate import simulate
 
     return simulate(
-        arguments.folder, updates=arguments.updates, waves=arguments.waves, say=console.say
+        arguments.folder,
+        updates=arguments.updates,
+        waves=arguments.waves,
+        say=console.say,
+        **({"simulators": ("lockstep",)} if arguments.fast else {}),
     )
 
 
@@ -130,11 +156,17 @@ def _verify(arguments: argparse.Namespace, console: Console) -> Report:
     return verify(arguments.folder, fast=arguments.fast, say=console.say)
 
 
+# A proof that holds, its broken twin that does not, a simulation that is the specification.
+VERDICTS = {
+    "proof": ("proved", "NOT PROVED"),
+    "twin": ("refuted", "NOT REFUTED"),
+    "simulation": ("agrees", "DIFFERS"),
+}
+
+
 def _show_verified(report: Report, console: Console) -> None:
-    console.table(
-        ("proof", ""),
-        [(proof["name"], "proved" if proof["passed"] else "FAILS") for proof in report["proofs"]],
-    )
+    rows = [(one["name"], VERDICTS[one["kind"]][not one["passed"]]) for one in report["proofs"]]
+    console.table(("proof", ""), rows)
     console.out(f"{report['caught']} of {report['mutants']} planted faults caught")
 
 

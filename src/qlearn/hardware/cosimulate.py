@@ -14,21 +14,24 @@ from typing import Any
 from qlearn.hardware import tools
 
 # Verilator's own library, which no design changes, and which takes longer than most designs.
-LIBRARY = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o")
+LIBRARY = tuple(
+    f"verilated{part}.o" for part in ("", "_dpi", "_vpi", "_vcd_c", "_threads", "_timing")
+)
 
 
 def cosimulated(
     home: Path, top: str, bench: str, environment: dict[str, str], waves: bool = False
 ) -> str:
     """Builds `top` for cocotb, runs a bench of tb/ on it, and gives what was said."""
-    build = home / "build" / ("cocotb-waves" if waves else "cocotb")
+    build = home / "build" / "cocotb"
     build.mkdir(parents=True, exist_ok=True)
-    compile_model(home, top, build, waves)
+    compile_model(home, top, build)
     arguments = ["-m", "qlearn.hardware.cosimulate", str(home), top, bench, str(build)]
     return tools.run(Path(sys.executable).name, [*arguments, "waves" * waves], home, environment)
 
 
-def compile_model(home: Path, top: str, build: Path, waves: bool) -> None:
+def compile_model(home: Path, top: str, build: Path) -> None:
+    """Always able to write waves: a second library of Verilator's takes longer than that."""
     from cocotb_tools import config
 
     rtl = home / "rtl"
@@ -36,8 +39,7 @@ def compile_model(home: Path, top: str, build: Path, waves: bool) -> None:
         [
             *("-cc", "--exe", "--vpi", "--timescale", "1ns/1ps", "-Wno-fatal", "-O3"),
             *("--prefix", "Vtop", "-o", top, "--top-module", top, "-Mdir", build),
-            *(["--trace"] if waves else []),
-            *("-CFLAGS", "-O0"),  # compiling takes longer than what it is for
+            *("--trace", "-CFLAGS", "-O0"),  # compiling takes longer than what it is for
             *("-LDFLAGS", f"-Wl,-rpath,{config.libs_dir} -L{config.libs_dir}"),
             *("-LDFLAGS", "-lcocotbvpi_verilator"),
             config.share_dir / "lib" / "verilator" / "verilator.cpp",
@@ -48,7 +50,7 @@ def compile_model(home: Path, top: str, build: Path, waves: bool) -> None:
     )
     kept = [word for name in LIBRARY if (build / name).exists() for word in ("-o", name)]
     jobs = f"-j{os.cpu_count() or 1}"
-    arguments = ["-f", "Vtop.mk", jobs, *kept, f"VM_TRACE={int(waves)}"]
+    arguments = ["-f", "Vtop.mk", jobs, *kept]
     tools.run("make", arguments, build, tools.verilator_environment())
 
 

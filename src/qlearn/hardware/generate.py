@@ -14,8 +14,9 @@ from qlearn.envs.model import Model
 from qlearn.errors import UserError
 from qlearn.hardware.fast import FastRing
 from qlearn.hardware.model import Ring, checked_seed, epsilon_word
-from qlearn.hardware.problem import Problem, problem_of, tabulated, warnings
+from qlearn.hardware.problem import Problem, problem_of, tabulated
 from qlearn.hardware.readme import readme
+from qlearn.hardware.warnings import warnings
 from qlearn.hardware.word import (
     COEFFICIENT_FRACTION,
     Word,
@@ -136,17 +137,13 @@ def generate(target: str, out: str | Path, **choices: Any) -> dict[str, Any]:
 def write(design: Design, out: Path) -> dict[str, Any]:
     """The folder of a design: rtl/, tb/, README.md, manifest.json, problem.json."""
     _prepare(out)
-    files = {
-        **_copies(MODULES, "rtl"),
-        **_copies(BENCHES, "tb"),
-        **{f"rtl/{name}": text.encode() for name, text in generated(design).items()},
-    }
+    files = _circuit(design)
     made = manifest(design) | {
         "files": sorted([*files, "README.md", "manifest.json", "problem.json"])
     }
     files["README.md"] = readme(made).encode()
     for name, data in files.items():
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out / name.rpartition("/")[0])
         write_bytes(out / name, data)
     write_bytes(out / "problem.json", (json.dumps(_portable(design.problem)) + "\n").encode())
     write_json(out / "manifest.json", made)
@@ -165,12 +162,30 @@ def load(folder: str | Path) -> Design:
                 f"{home} has format {made['format']}, and this qlearn reads {FORMAT}:"
                 " generate it again"
             )
+        lost = [name for name in made["files"] if not (home / name).is_file()]
+        if lost:
+            raise UserError(f"{home} has lost {', '.join(lost)}: generate it again")
         return Design(
             _problem(made, kept),
             **{key: made[key] for key in Design.__dataclass_fields__ if key != "problem"},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{home} is damaged ({error}): generate it again") from None
+
+
+def changed(home: Path) -> list[str]:
+    """The files of a design that are not as `generate` wrote them."""
+    written = _circuit(load(home))
+    return sorted(name for name, data in written.items() if (home / name).read_bytes() != data)
+
+
+def make_folder(path: Path) -> Path:
+    """A folder that there is now, or a line that says why not."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explained(error, path) from None
+    return path
 
 
 def _prepare(out: Path) -> None:
@@ -183,6 +198,15 @@ def _prepare(out: Path) -> None:
             stale.unlink()
     except OSError as error:
         raise explained(error, out) from None
+
+
+def _circuit(design: Design) -> dict[str, bytes]:
+    """What tools read: modules, memories and test benches."""
+    return {
+        **_copies(MODULES, "rtl"),
+        **_copies(BENCHES, "tb"),
+        **{f"rtl/{name}": text.encode() for name, text in generated(design).items()},
+    }
 
 
 def _copies(source: Path, name: str) -> dict[str, bytes]:
@@ -222,7 +246,7 @@ def manifest(design: Design) -> dict[str, Any]:
         "chance_difference": problem.chance_difference,
         "start_difference": problem.start_difference,
         "max_steps": problem.max_steps,
-        "warnings": warnings(problem, design.word, design.alpha, design.gamma),
+        "warnings": warnings(problem, design.word, design.alpha, design.gamma, design.rounding),
     }
 
 
@@ -268,6 +292,7 @@ def generated(design: Design) -> dict[str, str]:
         for action in range(problem.actions):
             bank = initial_lines(problem.initial[:, action], design.agents)
             files[f"initial_{action:x}.hex"] = hexadecimal(bank, word.width)
+        files["initial_table.hex"] = hexadecimal(table_lines(problem.initial), word.width)
     return files
 
 
@@ -363,6 +388,14 @@ def initial_lines(values: np.ndarray, agents: int) -> Iterator[int]:
     padded[: len(values)] = values
     for _ in range(1 << bits_for(agents)):
         yield from padded.tolist()
+
+
+def table_lines(values: np.ndarray) -> list[int]:
+    """The memory of the single agent: for each address {state, action} a word."""
+    states, actions = values.shape
+    padded = np.zeros((1 << bits_for(states), 1 << bits_for(actions)), np.int64)
+    padded[:states, :actions] = values
+    return padded.ravel().tolist()
 
 
 def hexadecimal(numbers: Iterable[int], bits: int) -> str:

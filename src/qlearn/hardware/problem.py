@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qlearn.algorithms.table.exact import Optimum, reachable, solve
+from qlearn.algorithms.table.exact import Optimum, solve
 from qlearn.envs.model import Model, model_of
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
@@ -23,7 +23,6 @@ START_ENTRIES = 64  # how many a list of unequal starts may have, unless there a
 CERTAIN = 1 << 16  # chances are counted in 65536ths, half a random word
 # Where nobody says. A constant alpha never stops forgetting, which chance makes the worse.
 ALPHA, ALPHA_BY_CHANCE, EPSILON = 0.5, 1 / 16, 0.1
-SMALLEST_GAP = 1e-9  # actions nearer than this are equally good
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,86 +246,3 @@ def optimum_of(problem: Problem, gamma: float) -> Optimum | None:
         return solve(problem.model, gamma)
     except UserError:
         return None
-
-
-def warnings(problem: Problem, word: Word, alpha: float, gamma: float) -> list[str]:
-    """What a word cannot represent of a problem, a line each."""
-    optimum = optimum_of(problem, gamma)
-    return [
-        *_reward_warnings(problem, word),
-        *_saturation_warnings(problem, word, gamma, optimum),
-        *_gap_warnings(problem, word, alpha, optimum),
-        *_chance_warnings(problem),
-    ]
-
-
-def _reward_warnings(problem: Problem, word: Word) -> list[str]:
-    real = problem.model.reward[problem.model.chance > 0.0]
-    size = np.abs(real)
-    said = []
-    lost = size[(size > 0.0) & (size < word.unit / 2)]
-    if lost.size:
-        said.append(
-            f"rewards as small as {lost.min():g} are 0 in {word.name}, whose unit is {word.unit:g};"
-            " more fraction bits keep them"
-        )
-    if size.max() > word.limit:
-        said.append(
-            f"rewards as large as {size.max():g} are cut to {word.limit:g}, the limit of"
-            f" {word.name}; more integer bits keep them"
-        )
-    return said
-
-
-def _saturation_warnings(
-    problem: Problem, word: Word, gamma: float, optimum: Optimum | None
-) -> list[str]:
-    largest = float(np.abs(problem.model.reward[problem.model.chance > 0.0]).max())
-    said = []
-    if largest > word.limit * (1.0 - gamma):
-        reach = ""
-        if optimum is not None:
-            best = float(np.abs(optimum.table).max())
-            fits = "which fit" if best <= word.limit else "which do not fit"
-            reach = f"; the optimum's values reach {best:.4g}, {fits}"
-        said.append(
-            f"values can saturate: rewards as large as {largest:g} are above {word.name}'s limit"
-            f" times 1 - gamma, {word.limit * (1.0 - gamma):.4g}{reach}"
-        )
-    if problem.initial is not None and np.abs(problem.initial).max() >= word.highest:
-        said.append(f"learned values are cut to {word.limit:g}, the limit of {word.name}")
-    return said
-
-
-def _gap_warnings(problem: Problem, word: Word, alpha: float, optimum: Optimum | None) -> list[str]:
-    """Where the best action and the next are so near that an update's share of it is no unit."""
-    if optimum is None:
-        return []
-    reached = reachable(problem.model, optimum.table.argmax(axis=1))
-    gaps = optimum.values[reached, None] - optimum.table[reached]
-    gaps = np.where(gaps > SMALLEST_GAP, gaps, np.inf).min(axis=1)
-    near = np.count_nonzero(alpha * gaps < word.unit)
-    if not near:
-        return []
-    return [
-        f"in {near} of the optimum's {reached.size} states the best action is ahead by as little as"
-        f" {gaps.min():.3g}, of which an update moves less than a unit of {word.name}"
-        f" ({word.unit:g}): the learned policy may differ there"
-    ]
-
-
-def _chance_warnings(problem: Problem) -> list[str]:
-    said = []
-    never = (problem.chance == 0.0) & (problem.model.chance > 0.0)
-    if never.any():
-        said.append(
-            f"outcomes as likely as {problem.model.chance[never].max():.2g} never happen:"
-            " chances are counted in 65536ths"
-        )
-    missed = (problem.model.start > 0.0) & (problem.start == 0.0)
-    if missed.any():
-        said.append(
-            f"{np.count_nonzero(missed)} of {np.count_nonzero(problem.model.start)} starts are"
-            f" never drawn: their shares of a list of {len(problem.starts)} are too small"
-        )
-    return said

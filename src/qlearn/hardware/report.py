@@ -26,11 +26,13 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin: 2.5rem 0 .75rem; }
 .tiles dt, .note, small { color: var(--soft); } .tiles dd { margin: 0; font-size: 1.5rem; font-weight: 600; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
-th, td { text-align: right; padding: .35rem .5rem; border-bottom: 1px solid var(--line); }
+th, td { text-align: right; padding: .35rem .5rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
+@media (max-width: 30rem) { table { font-size: .9em; } th, td { padding: .35rem .25rem; } }
 th { font-weight: 400; color: var(--soft); }
 th:first-child, td:first-child { text-align: left; }
 code { font-size: .85em; overflow-wrap: anywhere; }
-.share { display: block; height: .35rem; border-radius: 2px; background: var(--dot); margin-left: auto; }
+.share { display: block; width: 4.5rem; height: .35rem; margin: .15rem 0 .1rem auto; border-radius: 2px; background: var(--line); }
+.share i { display: block; height: 100%; border-radius: 2px; background: var(--dot); }
 svg { display: block; width: 100%; height: auto; }
 .diagram { max-width: 30rem; font: 13px system-ui, sans-serif; } .plot { max-width: 40rem; }
 .diagram text { fill: var(--ink); } .diagram .soft { fill: var(--soft); font-size: 11.5px; }
@@ -125,7 +127,7 @@ def _resources(resources: Mapping[str, Mapping[str, int]]) -> str:
     rows = []
     for name, count in resources.items():
         share = count["used"] / count["of"]
-        bar = f'<i class="share" style="width:{100 * share:.1f}%"></i>'
+        bar = f'<span class="share"><i style="width:{100 * share:.1f}%"></i></span>'
         rows.append((name, f"{count['used']:,}", f"{count['of']:,}", f"{share:.1%}{bar}"))
     return _table(("", "used", "there are", "share"), rows)
 

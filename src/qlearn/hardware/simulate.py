@@ -24,7 +24,7 @@ from qlearn.hardware import tools
 from qlearn.hardware.beats import beat_width, packed
 from qlearn.hardware.cosimulate import cosimulated
 from qlearn.hardware.error import distance, distance_to_optimum, updates_until_optimal
-from qlearn.hardware.generate import Design, bits_for, load
+from qlearn.hardware.generate import Design, bits_for, load, make_folder
 from qlearn.hardware.model import Ring
 from qlearn.hardware.problem import optimum_of
 
@@ -65,7 +65,7 @@ def simulate(
     if waves and "lockstep" not in simulators:
         raise UserError("waves are written by the lockstep simulation")
     _need(simulators)
-    (home / "build").mkdir(exist_ok=True)
+    make_folder(home / "build")
 
     optimal_after = until_optimal(design) if "bench" in simulators else None
     long = max(BENCH_UPDATES, (optimal_after or 0) * design.rings)
@@ -146,7 +146,8 @@ def bench(home: Path, design: Design, updates: int) -> dict[str, Any]:
     tools.verilator(
         [
             *("--binary", "--timing", "-Wno-fatal", "-Wno-TIMESCALEMOD", "-O3"),
-            *("-CFLAGS", "-std=c++20 -fcoroutines -O3", "--top-module", "bench", "--Mdir", build),
+            *("-CFLAGS", "-std=c++20 -fcoroutines", "-MAKEFLAGS", "OPT_FAST=-O3"),
+            *("--top-module", "bench", "--Mdir", build),
             *parameters,
             *tools.sources(rtl),
             home / "tb" / "bench.sv",
@@ -245,14 +246,20 @@ def timed(command: list[str], folder: Path) -> tuple[list[str], float]:
     said: list[str] = []
     words: list[str] = []
     start = end = 0.0
-    with process.stdout:
+    try:
         for line in process.stdout:
             said.append(line)
             if line.startswith("learning"):
                 start = time.perf_counter()
             elif line.startswith("learned"):
                 end, words = time.perf_counter(), line.split()
-    if process.wait() or not words or any(line.startswith("failed") for line in said):
+    except BaseException:
+        process.kill()  # whoever interrupts waits for no simulation
+        raise
+    finally:
+        process.stdout.close()
+        process.wait()
+    if process.returncode or not words or any(line.startswith("failed") for line in said):
         raise tools.ToolFailed(f"{Path(command[0]).name} failed:\n{''.join(said)}")
     return words, end - start
 

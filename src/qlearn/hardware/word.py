@@ -107,7 +107,7 @@ def rounded(total: int, rounding: str, noise: int = 0) -> int:
     if rounding == "stochastic":
         return (total + noise) >> COEFFICIENT_FRACTION
     below, rest = total >> COEFFICIENT_FRACTION, total & (ONE - 1)
-    above = rest > HALF or (rest == HALF and below & 1)
+    above = (rest > HALF) | ((rest == HALF) & (below & 1))
     return below + above
 
 

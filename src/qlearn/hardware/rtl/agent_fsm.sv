@@ -84,7 +84,12 @@ module agent_fsm
 
   (* no_rw_check *)
   logic [WIDTH-1:0] memory[0:CELLS-1];
-  initial memory = '{default: '0};
+
+  if (INITIAL == 1) begin : loaded
+    initial $readmemh("initial_table.hex", memory);
+  end else begin : empty
+    initial memory = '{default: '0};
+  end
 
   state_t state, next;
   action_t action;

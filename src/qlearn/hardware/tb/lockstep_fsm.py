@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import cocotb
@@ -30,8 +29,8 @@ async def lockstep(dut) -> None:
     design = load(os.environ["HARDWARE_DESIGN"])
     updates = int(os.environ["HARDWARE_UPDATES"])
     ring = FastRing(
-        replace(design.problem, initial=None), design.word, design.rounding, design.alpha,
-        design.gamma, design.epsilon, design.seed, agents=1,
+        design.problem, design.word, design.rounding, design.alpha, design.gamma, design.epsilon,
+        design.seed, agents=1,
     )  # fmt: skip
     trace = ring.run(updates)
     masks = [
