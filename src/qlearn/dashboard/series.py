@@ -1,0 +1,318 @@
+"""metrics.jsonl as columns: read once, then only what was appended since."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from qlearn.dashboard import codec
+from qlearn.dashboard.downsample import downsample
+
+BLOCK = 2**20  # bytes parsed at a time: others wait for the interpreter no longer than this takes
+LONGEST_LINE = 8 * 2**20
+MOST_COLUMNS, LONGEST_NAME = 200, 100
+KEPT_EVENTS = 2000
+WITNESS = 64  # bytes before the offset that must still be there
+STAGE_POINTS = 200
+AXES = ("env_steps", "seconds")
+
+
+class Column:
+    """The points of one key: in which rows it stands, and its values."""
+
+    def __init__(self) -> None:
+        self._rows, self._values, self._size = np.empty(64, np.int32), np.empty(64), 0
+
+    def add(self, rows: np.ndarray, values: np.ndarray) -> None:
+        end = self._size + len(rows)
+        if end > len(self._rows):
+            room = max(end, 2 * len(self._rows))
+            self._rows, self._values = np.resize(self._rows, room), np.resize(self._values, room)
+        self._rows[self._size : end], self._values[self._size : end] = rows, values
+        self._size = end
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def rows(self) -> np.ndarray:
+        return self._rows[: self._size]
+
+    @property
+    def values(self) -> np.ndarray:
+        return self._values[: self._size]
+
+    @property
+    def nbytes(self) -> int:
+        return self._rows.nbytes + self._values.nbytes
+
+
+class Series:
+    """The rows of one run so far. All methods may be called from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lock = threading.RLock()
+        self.busy = False  # somebody reads on
+        self._forget()
+
+    def _forget(self) -> None:
+        self.rows = self.warnings = self.happened = self._offset = self._size = 0
+        self._identity: tuple[int, int] | None = None
+        self._witness = b""
+        self._skipping = False
+        self.columns: dict[str, Column] = {}
+        self.stages: list[tuple[int, dict[str, float]]] = []
+        self._stage_every = 1
+        self.events: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)
+        self.told: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)  # events and evaluations
+        self._at = {axis: 0.0 for axis in AXES}
+
+    @property
+    def loaded(self) -> float:
+        return self._offset / self._size if self._size else 1.0
+
+    @property
+    def nbytes(self) -> int:
+        return sum(column.nbytes for column in self.columns.values())
+
+    def read(self, most: int | None = None) -> bool:
+        """Reads what is new, at most about `most` bytes of it; whether that was all."""
+        with self.lock:
+            try:
+                with open(self.path, "rb") as file:
+                    self._follow(file)
+                    end = self._size if most is None else min(self._size, self._offset + most)
+                    while self._offset < end and self._read_block(file):
+                        pass
+            except OSError:
+                if not self.path.exists():
+                    self._forget()
+                return True
+            return self._size - self._offset < BLOCK
+
+    def _follow(self, file: Any) -> None:
+        """Begins anew where the file is another, or its lines were taken back by a resume."""
+        about = os.fstat(file.fileno())
+        identity = (about.st_dev, about.st_ino)
+        if self._identity is not None:
+            file.seek(self._offset - len(self._witness))
+            same = file.read(len(self._witness)) == self._witness
+            if identity != self._identity or about.st_size < self._offset or not same:
+                self._forget()
+        self._identity, self._size = identity, about.st_size
+
+    def _read_block(self, file: Any) -> bool:
+        """The whole lines of the next block; whether there were any."""
+        file.seek(self._offset)
+        data, room = file.read(BLOCK), BLOCK
+        while b"\n" not in data and len(data) == room and room < LONGEST_LINE:
+            data += file.read(room)
+            room *= 2
+        end = data.rfind(b"\n") + 1
+        if not end and len(data) < room:
+            return False  # a line that is being written
+        self._skipping, skipped = not end, self._skipping
+        lines = data[: end or len(data)]
+        self._offset += len(lines)
+        self._witness = lines[-WITNESS:]
+        if skipped:
+            lines = lines[lines.find(b"\n") + 1 :]
+        if end:
+            self._take(_objects(lines))
+        return True
+
+    def _take(self, found: list[dict[str, Any]]) -> None:
+        learned = [row for row in found if "event" not in row]
+        for row in found:
+            if "event" in row:
+                self._take_event(row)
+            elif "eval" in row:
+                self._tell(row)
+        if not learned:
+            return
+        flat = [_flat(row) for row in learned]
+        numbers = np.arange(self.rows, self.rows + len(flat))
+        for key in dict.fromkeys(key for row in flat for key in row):
+            self._take_column(key, numbers, [row.get(key) for row in flat])
+        for number, row in zip(numbers, learned, strict=True):
+            self._take_stages(int(number), row.get("machine"))
+        self.rows += len(flat)
+        for axis in AXES:
+            self._at[axis] = max(self._at[axis], self._latest(axis))
+
+    def _take_column(self, key: str, numbers: np.ndarray, values: list[Any]) -> None:
+        try:
+            array = np.array(values, np.float64)
+        except (TypeError, ValueError, OverflowError):
+            array = np.empty(0)
+        if array.shape != numbers.shape:  # not numbers alone
+            array = np.array([_number(value) for value in values])
+        kept = np.isfinite(array)
+        if not kept.any():
+            return
+        if key not in self.columns:
+            if len(self.columns) >= MOST_COLUMNS or len(key) > LONGEST_NAME:
+                return
+            self.columns[key] = Column()
+        self.columns[key].add(numbers[kept], array[kept])
+
+    def _take_event(self, row: dict[str, Any]) -> None:
+        if not isinstance(row["event"], str):
+            return
+        machine = row.get("machine")
+        seconds = machine.get("seconds") if isinstance(machine, dict) else None
+        for axis, value in zip(AXES, (row.get("env_steps"), seconds), strict=True):
+            number = _number(value)
+            if number == number:
+                self._at[axis] = max(self._at[axis], number)
+        self.events.append({**row, "_at": dict(self._at)})
+        self._tell(row)
+        self.warnings += row["event"] == "warning"
+
+    def _tell(self, row: dict[str, Any]) -> None:
+        self.told.append(row)
+        self.happened += 1
+
+    def _take_stages(self, number: int, machine: Any) -> None:
+        """Kept at few rows: twice as far apart whenever there are twice too many."""
+        stages = machine.get("stages") if isinstance(machine, dict) else None
+        if not isinstance(stages, dict) or number % self._stage_every:
+            return
+        sums = {str(name): _number(value) for name, value in list(stages.items())[:30]}
+        self.stages.append((number, {k: v for k, v in sums.items() if np.isfinite(v)}))
+        if len(self.stages) > 2 * STAGE_POINTS:
+            self._stage_every *= 2
+            self.stages = [entry for entry in self.stages if entry[0] % self._stage_every == 0]
+
+    def _latest(self, key: str) -> float:
+        column = self.columns.get(key)
+        return float(column.values[-1]) if column is not None and len(column) else 0.0
+
+    def keys(self) -> list[str]:
+        with self.lock:
+            return [key for key in self.columns if key != "env_steps"]
+
+    def axis(self, name: str) -> np.ndarray:
+        """x of every row: the last known one where a row has none; never falling."""
+        x = np.zeros(self.rows)
+        column = self.columns.get(name)
+        if column is not None:
+            x[column.rows] = column.values
+        return np.maximum.accumulate(x) if len(x) else x
+
+    def points(self, key: str, axis: str = "env_steps") -> tuple[np.ndarray, np.ndarray]:
+        with self.lock:
+            column = self.columns.get(key)
+            if column is None:
+                return np.zeros(0), np.zeros(0)
+            return self.axis(axis)[column.rows], column.values
+
+    def best(self) -> float | None:
+        with self.lock:
+            column = self.columns.get("eval.mean")
+            return float(column.values.max()) if column is not None else None
+
+    def chart(
+        self,
+        keys: Iterable[str],
+        axis: str,
+        points: int,
+        low: float = -np.inf,
+        high: float = np.inf,
+    ) -> dict[str, Any]:
+        """The answer of /api/series."""
+        with self.lock:
+            x = self.axis(axis)
+            series, last = {}, {}
+            for key in keys:
+                column = self.columns.get(key)
+                if column is None:
+                    continue
+                at, values = x[column.rows], column.values
+                last[key] = [float(at[-1]), float(values[-1])]
+                begin, end = np.searchsorted(at, low), np.searchsorted(at, high, "right")
+                series[key] = downsample(at[begin:end], values[begin:end], points)
+                if key == "eval.mean":
+                    series[key] |= self._errors(at, begin, end, points)
+            return {
+                "x": axis,
+                "rows": self.rows,
+                "loaded": round(self.loaded, 4),
+                "series": series,
+                "last": last,
+                "marks": [_mark(event, axis) for event in list(self.events)[-500:]],
+                "stages": self._stage_lists(x),
+            }
+
+    def _errors(self, at: np.ndarray, begin: int, end: int, points: int) -> dict[str, Any]:
+        """The standard error of each evaluation, where all say what it takes."""
+        mean, std, count = (self.columns.get(f"eval.{k}") for k in ("mean", "std", "episodes"))
+        if mean is None or std is None or count is None or not len(mean) == len(std) == len(count):
+            return {}
+        error = std.values / np.sqrt(np.maximum(count.values, 1.0))
+        return {"error": downsample(at[begin:end], error[begin:end], points)["mean"]}
+
+    def _stage_lists(self, x: np.ndarray) -> dict[str, Any]:
+        names = dict.fromkeys(name for _, sums in self.stages for name in sums if name != "x")
+        found: dict[str, Any] = {"x": [float(x[row]) for row, _ in self.stages]}
+        return found | {name: [s.get(name, 0.0) for _, s in self.stages] for name in names}
+
+
+def _objects(lines: bytes) -> list[dict[str, Any]]:
+    """The objects of some lines; what is none is left out."""
+    try:
+        found = orjson.loads(b"[" + lines.rstrip().replace(b"\n", b",") + b"]")
+    except orjson.JSONDecodeError:
+        found = []
+        for line in lines.split(b"\n"):
+            try:
+                found.append(codec.loads(line))
+            except ValueError:
+                continue
+    return [row for row in found if isinstance(row, dict)]
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """`eval.mean` for what stands inside; what the machine decides goes by its own name."""
+    flat = {}
+    for key, value in row.items():
+        if type(value) is not dict:
+            flat[key] = value
+        elif key == "machine":
+            flat |= {k: v for k, v in value.items() if type(v) is not dict}
+        else:
+            flat |= {f"{key}.{k}": v for k, v in value.items() if type(v) is not dict}
+    return flat
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            pass
+    return float("nan")
+
+
+def _mark(event: dict[str, Any], axis: str) -> dict[str, Any]:
+    return {"x": event["_at"][axis], "event": event["event"], "label": label(event)}
+
+
+def label(event: dict[str, Any]) -> str:
+    """An event in a few words."""
+    kind, knobs, why = event["event"], event.get("knobs"), event.get("why")
+    if kind == "set" and isinstance(knobs, dict):
+        said = ", ".join(f"{key} = {value}" for key, value in knobs.items())
+    elif kind in ("refused", "warning") and isinstance(why, str):
+        said = f"{kind}: {why}"
+    else:
+        said = kind
+    return said[:300]
