@@ -48,7 +48,12 @@ class CartPoleArtist:
         shapes = [
             text(36, 48, caption, 15, "soft"),
             text(
-                WIDTH - 36, 48, f"{math.degrees(angle):+.1f}°".replace("-", "−"), 15, "soft", "end"
+                WIDTH - 36,
+                48,
+                f"{math.degrees(angle):+.1f}°".replace("-", "\N{MINUS SIGN}"),
+                15,
+                "soft",
+                "end",
             ),
             *(
                 line([(x, top), _along(x, top, way * ANGLE_LIMIT, POLE + 18)], 1.5, "pale")

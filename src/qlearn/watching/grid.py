@@ -12,7 +12,7 @@ from qlearn.envs.builtin.grid import DOWN, FREE, GOAL, HOLE, LEFT, RIGHT, UP, WA
 from qlearn.watching.bars import WIDTH as BARS
 from qlearn.watching.bars import bars, height_of
 from qlearn.watching.palette import VALUES, step_of
-from qlearn.watching.shapes import Shape, arrow, circle, line, number, rect, text
+from qlearn.watching.shapes import Shape, arrow, circle, number, rect, text
 
 LARGEST_CELL, WIDEST, HIGHEST = 74.0, 520.0, 380.0
 MARGIN, PAD = 16.0, 10.0
@@ -116,10 +116,9 @@ class GridArtist:
         taken = taken_by(board)
         shapes = []
         for row, column in np.argwhere(board.arrows != NO_ARROW):
-            x, y = self._middle(row * self.columns + column)
+            x, y = self._above_value(row * self.columns + column)
             across, down = WAYS[int(board.arrows[row, column])]
             size = 0.15 * self.cell
-            y -= 0.09 * self.cell if self.cell >= ROOM_FOR_VALUE else 0.0
             on_way = bool(taken[row, column])
             width = max(1.0, (0.05 if on_way else 0.03) * self.cell)
             shapes.append(
@@ -143,6 +142,7 @@ class GridArtist:
         row, column = divmod(state, self.columns)
         kind = int(self.learned.board.layout.kinds[row, column])
         what = {WALL: "wall", HOLE: "hole", GOAL: "goal", FREE: "cell"}[kind]
+        what = "start" if state == self.learned.board.layout.start else what
         said = [f"{what}, row {row + 1}, column {column + 1}"]
         if kind == FREE:
             values = self.learned.table[state]
@@ -165,7 +165,7 @@ class GridArtist:
         target = reward + self.learned.discount * later
         error = target - float(self.learned.table[state, action])
         return [
-            f"update of {self.names[action]}: {number(reward)} + {self.learned.discount:g} ×"
+            f"update of {self.names[action]}: {number(reward)} + {self.learned.discount:g} \N{MULTIPLICATION SIGN}"
             f" {number(later)} = {number(target)}, off by {number(error)}"
         ]
 
@@ -185,8 +185,8 @@ class GridArtist:
         caption: str,
         span: tuple[float, float] | None,
     ) -> list[Shape]:
-        x, y = self._middle(int(state[self.field]))
-        size = max(3.0, 0.27 * self.cell)
+        x, y = self._above_value(int(state[self.field]))
+        size = max(3.0, 0.25 * self.cell)
         shapes = [circle(x, y, size, "accent", "panel", max(1.0, 0.05 * self.cell))]
         directions = self.learned.board.layout.directions
         if action is not None and self.cell >= ROOM_FOR_ARROW:
@@ -202,6 +202,10 @@ class GridArtist:
         if q is not None:
             shapes += bars(aside, MARGIN + 96, self.names, q, action, span)
         return shapes
+
+    def _above_value(self, state: int) -> tuple[float, float]:
+        x, y = self._middle(state)
+        return x, y - (0.09 * self.cell if self.cell >= ROOM_FOR_VALUE else 0.0)
 
     def _middle(self, state: int) -> tuple[float, float]:
         row, column = divmod(state, self.columns)

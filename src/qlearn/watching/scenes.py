@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from qlearn.kernels.bind import plain_value
 from qlearn.watching.bars import WIDTH as BARS
 from qlearn.watching.bars import bars, height_of
 from qlearn.watching.shapes import Shape, image, rect, text
@@ -143,7 +144,8 @@ class TextArtist(Beside):
 
     def __init__(self, environment: Any, names: Sequence[str]) -> None:
         self.environment = environment
-        self.world = environment.world()
+        world: Any = environment.world()
+        self.world = world._make(map(plain_value, world))
         super().__init__(456.0, 380.0, names)
 
     def moving(self, state, q, action, caption, span):

@@ -91,4 +91,4 @@ def number(value: float) -> str:
     """Three digits, as a person reads values: 4.58, 31.2, 1,240; a true minus sign."""
     size = abs(value)
     decimals = 2 if size < 10 else 1 if size < 100 else 0
-    return f"{round(value, decimals) + 0.0:,.{decimals}f}".replace("-", "−")
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
