@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from qlearn.cli import options
 from qlearn.cli.console import Console
-from qlearn.runs.watchers import Watched, Watcher
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
-    from qlearn.dashboard.server import serve
+    from qlearn.dashboard.server import page_of, serve
     from qlearn.errors import UserError
     from qlearn.runs.folder import runs_folder
 
@@ -58,28 +54,3 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
 def show(report: None, console: Console) -> None:
     """Has said everything already."""
-
-
-def page_of(name: str) -> str:
-    return f"#/run/{quote(name)}"
-
-
-class Dashboard(Watcher):
-    """Shows a run in the browser from its first step, by a server of its own."""
-
-    name = "the dashboard"
-
-    def __init__(self) -> None:
-        self._server: subprocess.Popen | None = None
-
-    def begins(self, training: Watched) -> None:
-        """One server for all seeds; the training never waits for it."""
-        if self._server is not None and self._server.poll() is None:
-            return
-        path = training.folder.path
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "qlearn", "serve", str(path.parent), "--of-run", path.name],
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,
-            start_new_session=True,  # Ctrl-C is for the training
-        )

@@ -12,13 +12,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qlearn.cli import BEGUN, options
 from qlearn.cli.console import Console
 from qlearn.cli.durations import duration
 from qlearn.errors import UserError
-from qlearn.runs.watchers import Watcher
+
+if TYPE_CHECKING:
+    from qlearn.runs.watchers import Watcher
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,9 +112,9 @@ def _recording(arguments: argparse.Namespace) -> list[Watcher]:
 
         found.append(Recorder())
     if arguments.dashboard:
-        from qlearn.cli.serve import Dashboard
+        from qlearn.dashboard.beside import Beside
 
-        found.append(Dashboard())
+        found.append(Beside())
     return found
 
 

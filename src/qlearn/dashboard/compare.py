@@ -42,7 +42,7 @@ def compare(store: Store, names: Sequence[str], metric: str, axis: str) -> dict[
     """The answer of /api/compare."""
     groups = _groups(store, names, metric, axis)
     _name(groups)
-    keys = dict.fromkeys(key for name in names for key in store.series(name).keys())
+    keys = dict.fromkeys(key for name in names for key in store.series(name).names())
     return {
         "metric": metric,
         "x": axis,

@@ -73,7 +73,7 @@ class Series:
         self._stage_every = 1
         self.events: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)
         self.told: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)  # events and evaluations
-        self._at = {axis: 0.0 for axis in AXES}
+        self._at = dict.fromkeys(AXES, 0.0)
 
     @property
     def loaded(self) -> float:
@@ -196,7 +196,7 @@ class Series:
         column = self.columns.get(key)
         return float(column.values[-1]) if column is not None and len(column) else 0.0
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         with self.lock:
             return [key for key in self.columns if key != "env_steps"]
 

@@ -11,9 +11,11 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from qlearn.errors import UserError, missing_extra
 
+EXTRA, NEEDED = "dashboard", ("starlette", "uvicorn", "orjson")
 PORT, PORTS_TRIED = 8700, 20
 GRACE_SECONDS = 60.0  # after a run's end, or after the last page was closed
 LOOK_SECONDS = 2.0
@@ -42,9 +44,9 @@ def serve(
         from qlearn.dashboard.store import Store
         from qlearn.dashboard.stream import Hub
     except ModuleNotFoundError as error:
-        if error.name not in ("uvicorn", "starlette", "orjson"):
+        if error.name not in NEEDED:
             raise
-        raise missing_extra(error.name, "dashboard") from None
+        raise missing_extra(error.name, EXTRA) from None
     if not Path(home).is_dir():
         raise UserError(f"there is no folder {home}")
     listening = _listen(host, port)
@@ -83,6 +85,11 @@ def serve(
     finally:
         hub.close()
         listening.close()
+
+
+def page_of(name: str) -> str:
+    """What follows the address, to open at a run."""
+    return f"#/run/{quote(name)}"
 
 
 def link(access: Any, page: str) -> str:

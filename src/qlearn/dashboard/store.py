@@ -288,7 +288,7 @@ class Store:
             "status": row["status"],
             "live": _dict(record, "live"),
             "knobs": self.knobs(folder),
-            "keys": series.keys(),
+            "keys": series.names(),
             "events": events[-LOG_LINES:],
             "warnings": [event for event in events if event["event"] == "warning"][-LOG_LINES:],
             "clips": self.clips(folder),

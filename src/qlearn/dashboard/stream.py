@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -119,10 +120,8 @@ class Hub:
                     self._thread = None
                     return
             begun = time.monotonic()
-            try:
+            with contextlib.suppress(Exception):  # a folder in upheaval settles again
                 self._look()
-            except Exception:  # a folder in upheaval; the next look finds it settled
-                pass
             took = time.monotonic() - begun
             self._woken.wait(max(LOOK_SECONDS, took / MOST_SHARE))
             self._woken.clear()
