@@ -30,6 +30,7 @@ MOST_FRAMES = 2000
 MOST_PAINTED = 600  # of games that come as pictures
 CHOICE = 20  # games among which the best or the worst is looked for
 STEPS_A_SECOND = {"cartpole": 50.0, "snake": 12.0}  # as fast as one would play it
+SHOWS_SCORE = ("cartpole", "snake")  # the steps are the score, or the artist draws it
 BOARD_STEPS, PICTURE_STEPS = 3.0, 30.0
 MOST_STATES = 4096  # whose values a network is asked for, to shade a board
 
@@ -57,6 +58,19 @@ class Clip:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise UserError(f"{path} is no clip that this version reads")
         return cls(content)
+
+
+HEADING = 4096  # bytes, more than enough
+
+
+def heading(path: Path) -> dict[str, Any]:
+    """A clip without its ground and its frames, read from the file's beginning alone."""
+    try:
+        with gzip.open(path) as file:
+            begun = file.read(HEADING).decode(errors="replace")
+        return json.loads(begun[: begun.index(',"ground":')] + "}")
+    except (OSError, EOFError, ValueError) as error:
+        raise UserError(f"{path} is no clip: {error}") from None
 
 
 class Moment(NamedTuple):
@@ -134,7 +148,11 @@ def recorded(
                     "width": artist.width,
                     "height": artist.height,
                     "shapes": artist.moving(
-                        moment.state, moment.q, moment.action, _caption(moment, environment), span
+                        moment.state,
+                        moment.q,
+                        moment.action,
+                        _caption(moment, environment, cut_off),
+                        span,
                     ),
                 },
                 "step": moment.step,
@@ -187,11 +205,13 @@ def _thinned(moments: list[Moment]) -> list[Moment]:
     ]
 
 
-def _caption(moment: Moment, environment: Any) -> str:
-    step = f"step {moment.step:,}"
-    if environment.kind == "builtin" and environment.name in ("cartpole", "snake"):
-        return step  # that is the score, or its artist shows the score
-    return f"{step} · score {moment.score:,.6g}".replace("-", "\N{MINUS SIGN}")
+def _caption(moment: Moment, environment: Any, cut_off: bool) -> str:
+    words = [f"step {moment.step:,}"]
+    if environment.kind != "builtin" or environment.name not in SHOWS_SCORE:
+        words.append(f"score {moment.score:,.6g}".replace("-", "\N{MINUS SIGN}"))
+    if moment.action is None:
+        words.append("cut off" if cut_off else "the end")
+    return " · ".join(words)
 
 
 def steps_a_second(environment: Any, size: tuple[int, int] | None) -> float:

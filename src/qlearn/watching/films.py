@@ -32,6 +32,24 @@ def write_film(clip: Clip, path: Path, fps: float | None = None, dark: bool = Fa
     return frames
 
 
+def insist(kind: str) -> None:
+    """Whether what a film needs is installed; asked before a game is played."""
+    from importlib.util import find_spec
+
+    for module, what in (("PIL", "Pillow"), ("av", "PyAV")):
+        if find_spec(module) is None and (module == "PIL" or kind == "mp4"):
+            raise missing_extra(what, "watch")
+
+
+def notes(clip: Clip, kind: str, fps: float | None) -> list[str]:
+    """What of the game the film leaves out."""
+    fastest = GIF_FASTEST if kind == "gif" else MP4_FASTEST
+    which, _ = chosen_frames(clip.content, fps or clip["fps"], fastest)
+    every = clip["every"] * (which[1] - which[0] if len(which) > 1 else 1)
+    said = [f"every {every}th step is shown"] if every > 1 else []
+    return said + ([f"cut off after {clip['steps']:,} steps"] if clip["cut_off"] else [])
+
+
 def chosen_frames(
     content: Mapping[str, Any], fps: float, fastest: float
 ) -> tuple[list[int], float]:
@@ -82,10 +100,9 @@ def _is_painted(content: Mapping[str, Any]) -> bool:
 
 def mp4(content: Mapping[str, Any], fps: float | None, dark: bool) -> tuple[bytes, int]:
     """Twice as fine as a GIF; plays everywhere (yuv420p), begins before it is loaded."""
-    try:
-        import av
-    except ImportError:
-        raise missing_extra("av (PyAV)", "watch") from None
+    insist("mp4")
+    import av
+
     which, speed = chosen_frames(content, fps or content["fps"], MP4_FASTEST)
     which += [which[-1]] * round(REST * speed)
     buffer = io.BytesIO()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any, Protocol
 
 import numpy as np
@@ -93,7 +95,6 @@ class Camera:
 
     def __init__(self, env: Any) -> None:
         self.env = env
-        env.reset(seed=0)
         self.size = picture_of(env)[1]
 
     @classmethod
@@ -110,9 +111,8 @@ class Camera:
             env = recipe_of(environment.target.partition(":")[2], environment.options).open(
                 "rgb_array"
             )
-            if not hasattr(env.unwrapped, "s"):
-                return None
-            return cls(env)
+            env.reset(seed=0)
+            return cls(env) if hasattr(env.unwrapped, "s") else None
         except Exception:
             return None  # then it is drawn as text
 
@@ -204,8 +204,15 @@ def _opened(recipe: Any, pictures: bool) -> Any:
     return recipe.open("rgb_array")
 
 
+def _without_screen() -> None:
+    """Where there is no screen SDL is told so, or it complains of it."""
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
+
 def picture_of(env: Any) -> tuple[str, tuple[int, int]]:
     """What the environment paints now, and how wide and high it is."""
+    _without_screen()
     painted = np.asarray(env.render())
     if painted.ndim != 3 or painted.shape[2] != 3 or painted.dtype != np.uint8:
         raise TypeError(f"render() gave no picture but {painted.dtype} of {painted.shape}")

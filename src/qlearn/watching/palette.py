@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 VALUES = 10  # steps of the ramp value0 .. value9, pale to strong
-BODY = 6  # steps of the ramp body0 .. body5
+BODY = 10  # of body0 .. body9, tail to neck
 
 
 @cache

@@ -6,6 +6,7 @@ An artist knows how one kind of game is drawn: `ground()`, what stays the same t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ MARGIN = 16.0
 LETTER = 15.0  # of games drawn as text
 ADVANCE = 0.6  # a letter's width of its height
 MOST_BARS = 8
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # a terminal's
 WIDEST, HIGHEST = 480.0, 400.0  # of a game that comes as a picture
 
 
@@ -149,7 +151,7 @@ class TextArtist(Beside):
         super().__init__(456.0, 380.0, names)
 
     def moving(self, state, q, action, caption, span):
-        lines = self._text(state).expandtabs().splitlines() or [""]
+        lines = COLOURS.sub("", self._text(state)).expandtabs().splitlines() or [""]
         longest = max(1, *(len(line) for line in lines))
         width, height = self.inner
         size = min(
@@ -182,8 +184,12 @@ class PictureArtist(Beside):
         factor = min(1.0, WIDEST / size[0], HIGHEST / size[1])
         super().__init__(round(size[0] * factor), round(size[1] * factor), names)
 
+    def ground(self):
+        return []
+
     def moving(self, state, q, action, caption, span):
         return [
             image(MARGIN, MARGIN, *self.inner, state["image"]),
+            rect(MARGIN, MARGIN, *self.inner, stroke="pale"),
             *self.aside(q, action, caption, span),
         ]
