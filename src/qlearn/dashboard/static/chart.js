@@ -121,10 +121,10 @@ export class Chart {
     this.plot = h("div", { class: "plot" }, this.drawing);
     this.said = h("p", { class: "unseen", "aria-live": "polite" });
     this.heading = h("h3", {}, title);
+    this.value = h("output", { class: "value" });
     this.tools = h("div", { class: "tools" }, this.backButton, domain ? null : this.logButton, this._menu());
     this.element = h("figure", { class: tall ? "chart tall" : "chart" },
-      h("figcaption", {}, this.heading,
-        this.tools),
+      h("figcaption", {}, this.heading, this.value, this.tools),
       this.legend, this.plot, this.said);
     this.element.chart = this.plot.chart = this;
     this._pointers();
@@ -181,15 +181,16 @@ export class Chart {
   }
 
   _legend() {
-    const names = this.series.map(({ name, colour }) => `${name} ${colour}`).join("\n");
+    const named = this.series.filter(({ name }) => name);
+    const names = named.map(({ name, colour }) => `${name} ${colour}`).join("\n");
     if (names === this.names) return;
     this.names = names;
-    const only = this.series.length === 1;
-    fill(this.legend, this.series.filter(({ name }) => name).map((one) => {
+    this.legend.hidden = !named.length;
+    fill(this.legend, named.map((one) => {
       const value = h("output");
       const key = h("i", { class: `key ${one.kind || "line"}`, vars: { c: `var(--${one.colour})` } });
       const button = h("button", { type: "button", "aria-pressed": String(!this.hidden.has(one.name)),
-        title: only ? null : "Click to hide or show",
+        title: named.length > 1 ? "Click to hide or show" : null,
         on: { click: () => this._toggle(one.name, button) } }, key, h("span", {}, one.name), value);
       const item = h("li", {}, button);
       item.name = one.name;
@@ -276,8 +277,8 @@ export class Chart {
   _grid() {
     const { width, height, low, high } = this;
     const grid = svg("g", { class: "grid" });
-    const rows = Math.max(2, Math.round((height - TOP - BOTTOM) / 44));
-    const values = this.log ? decades(low, high, 2 * rows) : ticks(low, high, rows);
+    const rows = Math.max(2, Math.round((height - TOP - BOTTOM) / 34));
+    const values = this.log ? decades(low, high, rows + 2) : ticks(low, high, rows);
     for (const value of values) {
       const y = Math.round(this.up(value)) + 0.5;
       grid.append(svg("line", { x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
@@ -380,6 +381,9 @@ export class Chart {
     if (!this.cross || !this.visible) return;
     const { at } = this.group;
     const found = [];
+    const [only] = this.series;
+    this.value.textContent = only && !only.name ? this.options.say(only.mean[at === null ? only.mean.length - 1 : nearest(only.x, at)]) : "";
+    if (at !== null && only && !only.name) found.push([only, nearest(only.x, at)]);
     for (const item of this.legend.children) {
       const one = this.series.find(({ name }) => name === item.name);
       if (!one) continue;

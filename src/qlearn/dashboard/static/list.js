@@ -22,11 +22,13 @@ const STATES = ["running", "failed", "interrupted", "done", "damaged"];
 export const state = (status, paused = false) =>
   h("span", { class: `state ${paused ? "paused" : STATES.includes(status) ? status : "unknown"}` }, paused ? "paused" : String(status ?? "unknown"));
 
-export function progress({ share, env_steps: steps, status, name }) {
+export function progress({ share, env_steps: steps, train_seconds: seconds, status, name }, more = false) {
   const done = Math.max(0, Math.min(1, Number.isFinite(share) ? share : status === "done" ? 1 : 0));
   return h("div", { class: `progress ${status}`, role: "progressbar", "aria-label": `Progress of ${name}`, "aria-valuemin": 0, "aria-valuemax": 100,
     "aria-valuenow": Math.round(100 * done), "aria-valuetext": `${Math.round(100 * done)} %, ${short(steps)} steps` },
-  h("i", { vars: { share: `${100 * done}%` } }), h("span", {}, percent(Math.round(100 * done) / 100)), h("span", { class: "soft" }, Number.isFinite(steps) ? `${short(steps)} steps` : ""));
+  h("i", { vars: { share: `${100 * done}%` } }), h("span", {}, percent(Math.round(100 * done) / 100)), h("span", { class: "soft" },
+    [Number.isFinite(steps) ? `${short(steps)} steps` : "", more && status === "running" && done > 0.01 && done < 1
+      ? `about ${duration((seconds * (1 - done)) / done)} left` : ""].filter(Boolean).join(", ")));
 }
 
 const address = (name) => `#/run/${name.split("/").map(encodeURIComponent).join("/")}`;

@@ -14,7 +14,7 @@ export function number(value, digits = 4) {
   if (size !== 0 && (size >= 1e9 || size < 1e-4)) {
     const [mantissa, exponent] = value.toExponential(digits - 2).split("e");
     const raised = [...exponent.replace("+", "")].map((letter) => RAISED[letter]).join("");
-    return signed(`${Number(mantissa)}\u00b710${raised}`);
+    return signed(Number(mantissa) === 1 ? `10${raised}` : `${Number(mantissa)}\u00b710${raised}`);
   }
   if (size >= 1000) return signed(groups.format(value));
   return signed(String(Number(value.toPrecision(digits))));

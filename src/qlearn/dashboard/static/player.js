@@ -132,7 +132,7 @@ export class Player {
   _tell() {
     const { frames, env_steps: steps } = this.clip;
     const { q, action, scene } = frames[this.at];
-    const trained = steps === undefined || steps === null ? "" : `, after ${short(steps)} steps of training`;
+    const trained = !steps ? "" : `, after ${short(steps)} steps of training`;
     this.facts.textContent = `Frame ${whole(this.at + 1)} of ${whole(frames.length)}, return ${number(this.sums[this.at])} of ${number(this.clip.return)}${trained}`;
     // A game of our own draws its values itself, a stranger's pixels do not.
     const plain = q?.length && scene.shapes.some(({ kind }) => kind === "image");

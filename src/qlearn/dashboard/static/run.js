@@ -213,7 +213,7 @@ class RunPage {
     this.kind.textContent = [row.env ?? record.env_name ?? record.env, [row.algo ?? record.algo, row.engine ?? record.engine].filter(Boolean).join(" \u00b7 "),
       record.device, Number.isFinite(row.seed ?? record.seed) ? `seed ${row.seed ?? record.seed}` : "",
       record.started ? `started ${moment(record.started)}` : ""].filter(Boolean).join(", ");
-    fill(this.bar, progress(row));
+    fill(this.bar, progress(row, true));
     this._tiles();
   }
 

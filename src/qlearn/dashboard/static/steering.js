@@ -139,9 +139,9 @@ export class Steering {
       knob.put(knobs?.[key] ?? about.value);
       knob.follow(about.kind === "schedule" ? now[key] : undefined);
     }
-    this.hint.textContent = !this.knobs.size ? "This run says of no value that it may change."
-      : trained ? "" : "Not being trained: what is set here holds from the next --resume.";
-    this.hint.hidden = !this.hint.textContent;
+    this.hint.hidden = trained && this.knobs.size > 0;
+    if (!this.knobs.size) fill(this.hint, "This run names no value that may change.");
+    else if (!trained) fill(this.hint, "Not being trained: what is set here holds from the next ", h("code", {}, "--resume"), ".");
   }
 
   async _pause() {
