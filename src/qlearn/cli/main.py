@@ -34,6 +34,8 @@ COMMANDS = {
     "serve": "see runs in the browser while they learn, and steer them",
     "envs": "list the environments",
     "runs": "list the runs",
+    "set": "change a run while it is trained: epsilon, lr, ...",
+    "save": "have a run write a checkpoint now",
     "import": "make a run out of a file of weights",
     "export": "write what a run has learned: text, or a PyTorch state dict",
     "check": "find the mistakes in an environment of your own",
