@@ -13,7 +13,9 @@ from qlearn.watching.palette import palettes
 from qlearn.watching.shapes import Shape
 
 FINE = 4.0  # times as many pixels along a side while drawing, of a scene of its own size
-LACKING = str.maketrans({"\N{MINUS SIGN}": "-", "\N{MULTIPLICATION SIGN}": "x"})  # what Pillow's font has not
+LACKING = str.maketrans(
+    {"\N{MINUS SIGN}": "-", "\N{MULTIPLICATION SIGN}": "x"}
+)  # what Pillow's font has not
 MONO = 0.6  # a letter's width of its height
 
 
