@@ -83,7 +83,7 @@ def gif(content: Mapping[str, Any], fps: float | None, dark: bool) -> tuple[byte
 
 
 def _palette(content: Mapping[str, Any], which: list[int], dark: bool, colours: int) -> Any:
-    """The colours of a few frames from all over the clip."""
+    """The colours of a few frames from all over the clip; those of areas as they are."""
     from PIL import Image
 
     places = {which[k * (len(which) - 1) // max(1, SAMPLES - 1)] for k in range(SAMPLES)}
@@ -92,7 +92,12 @@ def _palette(content: Mapping[str, Any], which: list[int], dark: bool, colours: 
     strip = Image.new("RGB", (width, height * len(samples)))
     for k, sample in enumerate(samples):
         strip.paste(sample, (0, k * height))
-    return strip.quantize(colours, method=Image.Quantize.MEDIANCUT)
+    counted = sorted(strip.getcolors(width * height * len(samples)), reverse=True)
+    exact = [part for _, colour in counted[: colours // 2] for part in colour]
+    edges = strip.quantize(colours - len(exact) // 3, method=Image.Quantize.MEDIANCUT)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((exact + edges.getpalette())[: 3 * colours])
+    return palette
 
 
 def _is_painted(content: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from qlearn.watching.palette import palettes
 from qlearn.watching.shapes import Shape
 
 FINE = 4.0  # times as many pixels along a side while drawing, of a scene of its own size
+LEAST_FINE = 3
 LACKING = str.maketrans(
     {"\N{MINUS SIGN}": "-", "\N{MULTIPLICATION SIGN}": "x"}
 )  # what Pillow's font has not
@@ -34,7 +35,7 @@ class Painter:
         image = _pillow().Image
         self.colours = palettes()["dark" if dark else "light"]
         self.size = (_even(width * scale), _even(height * scale))
-        self.finer = max(2, round(FINE / scale))
+        self.finer = max(LEAST_FINE, round(FINE / scale))
         self.factor = self.finer * scale
         large = (self.size[0] * self.finer, self.size[1] * self.finer)
         self.blank = image.new("RGB", large, self.colours["ground"])
