@@ -222,7 +222,7 @@ def steps_a_second(environment: Any, size: tuple[int, int] | None) -> float:
 
 def values_of(learner: Any) -> Callable[[np.ndarray], np.ndarray]:
     """What the learner's newest table or network thinks of every action, seen an observation."""
-    if hasattr(learner, "player"):
+    if _has_network(learner):
         learner.policy()  # the player takes the newest parameters
         return lambda observation: learner.player.values(observation, learner.scale)
     table = np.array(learner.values())
@@ -239,9 +239,14 @@ def artist_for(learner: Any, size: tuple[int, int] | None = None) -> Artist:
     return artist_of(environment, table, getattr(config, "discount", None), initial, size)
 
 
+def _has_network(learner: Any) -> bool:
+    """A table on the dict engine has a `player`, too: the state of its random numbers."""
+    return hasattr(getattr(learner, "player", None), "values")
+
+
 def table_of(learner: Any) -> np.ndarray | None:
     """The value of every state's actions (states, actions), a network asked for each."""
-    if not hasattr(learner, "player"):
+    if not _has_network(learner):
         return np.array(learner.values())
     states = learner.environment.observation
     if states > MOST_STATES:
