@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from qlearn.dashboard import codec, compare, steer
 from qlearn.dashboard.play import Player
-from qlearn.dashboard.security import Access, App, Guard
+from qlearn.dashboard.security import Access, App, Guard, Refused
 from qlearn.dashboard.series import AXES
 from qlearn.dashboard.store import NotThere, Store
 from qlearn.dashboard.stream import Hub
@@ -39,13 +39,14 @@ class Api(Response):
 def make_app(home: str | Path, access: Access | None = None, hub: Hub | None = None) -> App:
     """The whole application over one folder of runs."""
     access = access or Access()
-    hub = hub or Hub(Store(home))
+    hub = Hub(Store(home)) if hub is None else hub
     app = Starlette(
         routes=_routes(access, hub, hub.store, Player()),
         exception_handlers={
             NotThere: _failed(404),
             UserError: _failed(400),
             HTTPException: _http_failed,
+            Refused: _refused,
             Exception: _failed(500),
         },
     )
@@ -56,7 +57,7 @@ def _routes(access: Access, hub: Hub, store: Store, player: Player) -> list[Any]
     def page(request: Request) -> Response:
         text = (STATIC / "index.html").read_text(encoding="utf-8")
         text = text.replace("{{token}}", escape(access.token))
-        return HTMLResponse(text, headers={"cache-control": "no-store"})
+        return HTMLResponse(text)
 
     def palette(request: Request) -> Response:
         found = resources.files("qlearn.watching") / "palette.json"
@@ -217,3 +218,8 @@ def _http_failed(request: Request, error: Exception) -> Response:
     if error.status_code == 304:
         return Response(status_code=304)
     return Api({"error": error.detail or "refused"}, error.status_code, error.headers)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return Api({"error": error.why}, error.status)

@@ -141,14 +141,14 @@ class Guard:
 class _Answer:
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send, self.begun = send, False
-        self.is_api = scope["path"].startswith("/api")
+        is_file = scope["path"].startswith("/static/")
+        self.cache = b"no-cache" if is_file else b"no-store"  # a file is asked about each time
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
             own = [(key.encode(), value.encode()) for key, value in HEADERS.items()]
-            if self.is_api:
-                own.append((b"cache-control", b"no-store"))
+            own.append((b"cache-control", self.cache))
             message = {**message, "headers": [*message.get("headers", []), *own]}
         await self._send(message)
 

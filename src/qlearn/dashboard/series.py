@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import deque
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ KEPT_EVENTS = 2000
 WITNESS = 64  # bytes before the offset that must still be there
 STAGE_POINTS = 200
 AXES = ("env_steps", "seconds")
+MACHINE = "machine."
+NOTHING: dict[str, Any] = {}
+LIKENESS = 1500  # lines that stand for a large file until it is read
 
 
 class Column:
@@ -74,10 +79,17 @@ class Series:
         self.events: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)
         self.told: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)  # events and evaluations
         self._at = dict.fromkeys(AXES, 0.0)
+        self._axes: dict[str, np.ndarray] = {}
+        self._likeness: Series | None = None
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to read than the line that is just being written."""
+        return self._size - self._offset >= BLOCK
 
     @property
     def loaded(self) -> float:
-        return self._offset / self._size if self._size else 1.0
+        return self._offset / self._size if self.behind else 1.0
 
     @property
     def nbytes(self) -> int:
@@ -96,7 +108,7 @@ class Series:
                 if not self.path.exists():
                     self._forget()
                 return True
-            return self._size - self._offset < BLOCK
+            return not self.behind
 
     def _follow(self, file: Any) -> None:
         """Begins anew where the file is another, or its lines were taken back by a resume."""
@@ -136,33 +148,39 @@ class Series:
                 self._take_event(row)
             elif "eval" in row:
                 self._tell(row)
-        if not learned:
-            return
-        flat = [_flat(row) for row in learned]
-        numbers = np.arange(self.rows, self.rows + len(flat))
-        for key in dict.fromkeys(key for row in flat for key in row):
-            self._take_column(key, numbers, [row.get(key) for row in flat])
-        for number, row in zip(numbers, learned, strict=True):
-            self._take_stages(int(number), row.get("machine"))
-        self.rows += len(flat)
+        numbers = np.arange(self.rows, self.rows + len(learned))
+        self._take_columns(numbers, learned, "")
+        for number, row in zip(numbers.tolist(), learned, strict=True):
+            if number % self._stage_every == 0:
+                self._take_stages(number, row.get("machine"))
+        self.rows += len(learned)
         for axis in AXES:
             self._at[axis] = max(self._at[axis], self._latest(axis))
 
-    def _take_column(self, key: str, numbers: np.ndarray, values: list[Any]) -> None:
-        try:
-            array = np.array(values, np.float64)
-        except (TypeError, ValueError, OverflowError):
-            array = np.empty(0)
-        if array.shape != numbers.shape:  # not numbers alone
-            array = np.array([_number(value) for value in values])
-        kept = np.isfinite(array)
+    def _take_columns(self, numbers: np.ndarray, rows: list[dict[str, Any]], prefix: str) -> None:
+        """`eval.mean` for what stands inside; what the machine decides goes by its own name."""
+        for key in dict.fromkeys(chain.from_iterable(rows)):
+            values = [row.get(key) for row in rows]
+            try:
+                array = np.array(values, np.float64)
+            except (TypeError, ValueError, OverflowError):
+                inner = [value if type(value) is dict else NOTHING for value in values]
+                if not prefix and any(inner):
+                    self._take_columns(numbers, inner, f"{key}.")
+                array = np.array([_number(value) for value in values])
+            if array.shape == numbers.shape:
+                name = key if prefix == MACHINE else prefix + key
+                self._take_column(name, numbers, array)
+
+    def _take_column(self, key: str, numbers: np.ndarray, values: np.ndarray) -> None:
+        kept = np.isfinite(values)
         if not kept.any():
             return
         if key not in self.columns:
             if len(self.columns) >= MOST_COLUMNS or len(key) > LONGEST_NAME:
                 return
             self.columns[key] = Column()
-        self.columns[key].add(numbers[kept], array[kept])
+        self.columns[key].add(numbers[kept], values[kept])
 
     def _take_event(self, row: dict[str, Any]) -> None:
         if not isinstance(row["event"], str):
@@ -182,9 +200,9 @@ class Series:
         self.happened += 1
 
     def _take_stages(self, number: int, machine: Any) -> None:
-        """Kept at few rows: twice as far apart whenever there are twice too many."""
+        """Kept of few rows: twice as far apart whenever there are twice too many."""
         stages = machine.get("stages") if isinstance(machine, dict) else None
-        if not isinstance(stages, dict) or number % self._stage_every:
+        if not isinstance(stages, dict):
             return
         sums = {str(name): _number(value) for name, value in list(stages.items())[:30]}
         self.stages.append((number, {k: v for k, v in sums.items() if np.isfinite(v)}))
@@ -202,11 +220,25 @@ class Series:
 
     def axis(self, name: str) -> np.ndarray:
         """x of every row: the last known one where a row has none; never falling."""
-        x = np.zeros(self.rows)
-        column = self.columns.get(name)
-        if column is not None:
-            x[column.rows] = column.values
-        return np.maximum.accumulate(x) if len(x) else x
+        known = self._axes.get(name)
+        if known is None or len(known) != self.rows:
+            known = np.zeros(self.rows)
+            column = self.columns.get(name)
+            if column is not None:
+                known[column.rows] = column.values
+            self._axes[name] = known = np.maximum.accumulate(known) if self.rows else known
+        return known
+
+    def likeness(self) -> Series:
+        """Lines from all over the file, to show what it is like until all of it has been read."""
+        if self._likeness is None:
+            found = self._likeness = Series(self.path)
+            with contextlib.suppress(OSError), open(self.path, "rb") as file:
+                lines = [
+                    _line_at(file, place) for place in range(0, self._size, self._size // LIKENESS)
+                ]
+                found._take(_objects(b"\n".join(dict.fromkeys(lines))))
+        return self._likeness
 
     def points(self, key: str, axis: str = "env_steps") -> tuple[np.ndarray, np.ndarray]:
         with self.lock:
@@ -230,6 +262,10 @@ class Series:
     ) -> dict[str, Any]:
         """The answer of /api/series."""
         with self.lock:
+            if self.behind:
+                answer = self.likeness().chart(keys, axis, points, low, high)
+                return answer | {"rows": self.rows, "loaded": round(self.loaded, 4)}
+            self._likeness = None
             x = self.axis(axis)
             series, last = {}, {}
             for key in keys:
@@ -238,14 +274,15 @@ class Series:
                     continue
                 at, values = x[column.rows], column.values
                 last[key] = [float(at[-1]), float(values[-1])]
-                begin, end = np.searchsorted(at, low), np.searchsorted(at, high, "right")
+                begin = int(np.searchsorted(at, low))
+                end = int(np.searchsorted(at, high, "right"))
                 series[key] = downsample(at[begin:end], values[begin:end], points)
                 if key == "eval.mean":
                     series[key] |= self._errors(at, begin, end, points)
             return {
                 "x": axis,
                 "rows": self.rows,
-                "loaded": round(self.loaded, 4),
+                "loaded": 1.0,
                 "series": series,
                 "last": last,
                 "marks": [_mark(event, axis) for event in list(self.events)[-500:]],
@@ -266,10 +303,17 @@ class Series:
         return found | {name: [s.get(name, 0.0) for _, s in self.stages] for name in names}
 
 
+def _line_at(file: Any, place: int) -> bytes:
+    """The first whole line from there on; nothing where it is a long one."""
+    file.seek(place)
+    lines = file.read(8192).split(b"\n", 2)
+    return lines[1] if len(lines) == 3 else b""
+
+
 def _objects(lines: bytes) -> list[dict[str, Any]]:
     """The objects of some lines; what is none is left out."""
     try:
-        found = orjson.loads(b"[" + lines.rstrip().replace(b"\n", b",") + b"]")
+        found = orjson.loads(b"[" + lines.strip().replace(b"\n", b",") + b"]")
     except orjson.JSONDecodeError:
         found = []
         for line in lines.split(b"\n"):
@@ -278,19 +322,6 @@ def _objects(lines: bytes) -> list[dict[str, Any]]:
             except ValueError:
                 continue
     return [row for row in found if isinstance(row, dict)]
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """`eval.mean` for what stands inside; what the machine decides goes by its own name."""
-    flat = {}
-    for key, value in row.items():
-        if type(value) is not dict:
-            flat[key] = value
-        elif key == "machine":
-            flat |= {k: v for k, v in value.items() if type(v) is not dict}
-        else:
-            flat |= {f"{key}.{k}": v for k, v in value.items() if type(v) is not dict}
-    return flat
 
 
 def _number(value: Any) -> float:

@@ -134,7 +134,7 @@ def _watch(server: Any, hub: Any, name: str) -> None:
             running = hub.store.row(name)["status"] == "running"
         except UserError:
             running = False
-        if running or len(hub):
+        if running or hub.listening:
             needed = time.monotonic()
     hub.close()
     server.should_exit = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import re
@@ -24,7 +25,7 @@ MOST_FOLDERS = 20_000
 TAIL = 32 * 2**10  # bytes of metrics.jsonl that the list looks at
 MOST_HELD = 2**30  # bytes of columns in memory
 LARGE = 4 * 2**20  # bytes of metrics.jsonl that are read before anybody asks
-AT_ONCE = 16 * 2**20  # bytes of it that are read while somebody waits
+AT_ONCE = 8 * 2**20  # bytes of it that are read while somebody waits
 CLIP = re.compile(r"[\w.-]+\.json\.gz")
 CLIP_RETURN = re.compile(rb'"return":\s*(-?[\d.eE+-]+)')
 LOG_LINES = 200
@@ -182,7 +183,9 @@ class Store:
 
     def _tail(self, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         """The last line that was learned, and the last evaluation, as far as the end shows them."""
-        path, row, judged = self.file(folder, "metrics.jsonl"), {}, {}
+        path = self.file(folder, "metrics.jsonl")
+        row: dict[str, Any] = {}
+        judged: dict[str, Any] = {}
         if path is None:
             return row, judged
         try:
@@ -216,19 +219,23 @@ class Store:
 
     # The series
 
-    def series(self, name: str, wait: bool = True) -> Series:
+    def series(self, name: str) -> Series:
         """The run's columns, with what was appended until now (of a large file, its beginning)."""
-        folder = self.folder(name)
-        with self._lock:
-            series = self._series.get(name)
-            if series is None or series.path.parent != folder:
-                series = self._series[name] = Series(folder / "metrics.jsonl")
-            self._series.move_to_end(name)
-        if self.file(folder, "metrics.jsonl") is not None and not series.read(
-            AT_ONCE if wait else 0
-        ):
+        series = self._columns(name)
+        if not series.read(AT_ONCE):
             self._go_on(series)
         self._forget_some()
+        return series
+
+    def _columns(self, name: str) -> Series:
+        folder = self.folder(name)
+        path = self.file(folder, "metrics.jsonl")
+        with self._lock:
+            series = self._series.get(name)
+            if path is None or series is None or series.path != path:
+                series = Series(path or Path(os.devnull))
+            self._series[name] = series
+            self._series.move_to_end(name)
         return series
 
     def _go_on(self, series: Series) -> None:
@@ -237,15 +244,14 @@ class Store:
             if series.busy:
                 return
             series.busy = True
+        threading.Thread(target=self._read_all, args=(series,), daemon=True).start()
 
-        def read_all() -> None:
-            try:
-                while not self._closed and not series.read(2**20):
-                    time.sleep(0.001)  # whoever waits for the lock gets it
-            finally:
-                series.busy = False
-
-        threading.Thread(target=read_all, name="series", daemon=True).start()
+    def _read_all(self, series: Series) -> None:
+        try:
+            while not self._closed and not series.read(2**20):
+                time.sleep(0.001)  # whoever waits for the lock gets it
+        finally:
+            series.busy = False
 
     def _forget_some(self) -> None:
         with self._lock:
@@ -257,15 +263,11 @@ class Store:
         """Reads the large files before somebody opens them; ends by itself."""
         for name, stamps in sorted(self._scan(), key=lambda found: -(found[1][1] or (0, 0, 0))[1]):
             size = (stamps[1] or (0, 0, 0))[1]
-            held = sum(series.nbytes for series in self._series.values())
+            held = sum(series.nbytes for series in list(self._series.values()))
             if self._closed or size < LARGE or held > MOST_HELD // 2:
                 return
-            try:
-                series = self.series(name, wait=False)
-            except UserError:
-                continue
-            while series.busy and not self._closed:
-                time.sleep(0.05)
+            with contextlib.suppress(UserError):
+                self._read_all(self._columns(name))
 
     def close(self) -> None:
         self._closed = True

@@ -82,7 +82,8 @@ class Hub:
         self._woken = threading.Event()
         self.left = time.monotonic()  # when somebody last listened
 
-    def __len__(self) -> int:
+    @property
+    def listening(self) -> int:
         return len(self._listeners)
 
     def join(self, runs: Iterable[str]) -> Listener:
