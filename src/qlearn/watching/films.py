@@ -47,7 +47,7 @@ def notes(clip: Clip, kind: str, fps: float | None) -> list[str]:
     fastest = GIF_FASTEST if kind == "gif" else MP4_FASTEST
     which, _ = chosen_frames(clip.content, fps or clip["fps"], fastest)
     every = clip["every"] * (which[1] - which[0] if len(which) > 1 else 1)
-    said = [f"every {every}th step is shown"] if every > 1 else []
+    said = [f"one step in {every} is shown"] if every > 1 else []
     return said + ([f"cut off after {clip['steps']:,} steps"] if clip["cut_off"] else [])
 
 
@@ -117,7 +117,7 @@ def mp4(content: Mapping[str, Any], fps: float | None, dark: bool) -> tuple[byte
             stream: Any = film.add_stream(
                 "libx264",
                 rate=Fraction(speed).limit_denominator(1000),
-                options={"crf": QUALITY, "preset": "medium", "tune": "animation"},
+                options={"crf": QUALITY, "preset": "fast", "tune": "animation"},
             )
             stream.pix_fmt = "yuv420p"
             for k, image in enumerate(frames_of(content, which, dark, MP4_SCALE)):

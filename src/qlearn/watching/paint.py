@@ -40,12 +40,13 @@ class Painter:
         large = (self.size[0] * self.finer, self.size[1] * self.finer)
         self.blank = image.new("RGB", large, self.colours["ground"])
         self._draw(self.blank, ground)
+        self.canvas = self.blank.copy()
 
     def paint(self, shapes: Iterable[Shape]) -> Any:
         """The shared ground with these shapes over it, as a PIL.Image."""
-        large = self.blank.copy()
-        self._draw(large, shapes)
-        return large.reduce(self.finer)
+        self.canvas.paste(self.blank)
+        self._draw(self.canvas, shapes)
+        return self.canvas.reduce(self.finer)
 
     def _draw(self, target: Any, shapes: Iterable[Shape]) -> None:
         for shape in shapes:

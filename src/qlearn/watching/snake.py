@@ -82,7 +82,7 @@ class SnakeArtist:
         thick = 0.66 * self.cell
         shapes = []
         for shade in range(BODY):
-            steps = [k for k in range(length) if step_of(k, -1, length, BODY) == shade]
+            steps = [k for k in range(length) if step_of(k, 0, length - 1, BODY) == shade]
             if steps:
                 stretch = places[max(0, steps[0] - 1) : steps[-1] + 1]
                 shapes.append(line(_corners(stretch), thick, f"body{shade}"))
