@@ -17,6 +17,7 @@ from qlearn.runs.folder import RunFolder
 
 FILE, PAUSED = "knobs.json", "paused"
 MOST_BYTES = 64 * 1024
+LARGEST = 1e100
 WAIT_SECONDS = 10.0  # for the trainer, who looks twenty times a second
 
 
@@ -128,6 +129,8 @@ def check_value(key: str, value: Any) -> None:
     if (key == PAUSED) != isinstance(value, bool):
         what = "true or false" if key == PAUSED else "a number or the text of a schedule"
         raise UserError(f"{key} must be {what}, not {str(value)[:40]}")
+    if isinstance(value, int | float) and not abs(value) < LARGEST:
+        raise UserError(f"{key} must be a number, not {value if value != value else 'infinite'}")
     if not isinstance(value, int | float | str) or len(str(value)) > 200:
         raise UserError(f"{key} must be a number or the text of a schedule")
 
