@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,5 +15,7 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def site(home: Path) -> Site:
-    return Site(home)
+def site(home: Path) -> Iterator[Site]:
+    found = Site(home)
+    yield found
+    found.runner.close()

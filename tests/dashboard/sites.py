@@ -79,6 +79,7 @@ class Site:
         self.store = Store(home)
         self.hub = Hub(self.store)
         self.app = make_app(home, self.access, self.hub)
+        self.runner = asyncio.Runner()
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.ask("GET", path, headers={"host": HOST, **headers})
@@ -96,7 +97,7 @@ class Site:
         return self.ask("POST", path, {**own, **given}, body)
 
     def ask(self, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> Answer:
-        return asyncio.run(self._ask(method, path, headers, body))
+        return self.runner.run(self._ask(method, path, headers, body))
 
     async def _ask(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
         sent: list[Any] = []

@@ -144,7 +144,9 @@ class TestReachedFromElsewhere:
 
     @pytest.fixture
     def site(self, home):
-        return Site(home, "0.0.0.0")
+        found = Site(home, "0.0.0.0")
+        yield found
+        found.runner.close()
 
     @pytest.mark.parametrize("path", ["/", "/api/runs", "/static/main.js", "/api/stream"])
     def test_nothing_without_the_token(self, site, path):
