@@ -75,8 +75,18 @@ def slippery():
 def test_a_balanced_pole_stands_for_500_steps():
     clip = play(balancer(), seed=4)
     assert clip["return"] == 500.0
-    assert (clip["steps"], clip["every"], clip["cut_off"], len(clip["frames"])) == (500, 1, False, 501)
-    assert (clip["env"], clip["seed"], clip["game"], clip["env_steps"]) == ("cartpole", 4, 0, 12_345)
+    assert (clip["steps"], clip["every"], clip["cut_off"], len(clip["frames"])) == (
+        500,
+        1,
+        False,
+        501,
+    )
+    assert (clip["env"], clip["seed"], clip["game"], clip["env_steps"]) == (
+        "cartpole",
+        4,
+        0,
+        12_345,
+    )
     assert clip["fps"] == 50.0
     frames = clip["frames"]
     assert sum(frame["reward"] for frame in frames) == 500.0
@@ -178,7 +188,9 @@ def test_games_without_pictures_say_so_in_one_line(name):
     with pytest.raises(UserError) as said:
         play(counting(name))
     assert "\n" not in str(said.value)
-    assert {"Invisible": "no render mode rgb_array", "Torn": "the film is torn"}[name] in str(said.value)
+    assert {"Invisible": "no render mode rgb_array", "Torn": "the film is torn"}[name] in str(
+        said.value
+    )
 
 
 def test_without_pillow_pictures_are_png():

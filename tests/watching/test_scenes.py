@@ -204,7 +204,11 @@ def on_board(**options):
 def test_a_cells_tip_tells_its_values_and_its_update():
     environment, table = on_board()
     shapes = check(scene_of(environment, {"cell": 0}, table=table, discount=0.9))
-    tips = {shape["tip"].split("\n")[0]: shape["tip"].split("\n")[1:] for shape in shapes if "tip" in shape}
+    tips = {
+        shape["tip"].split("\n")[0]: shape["tip"].split("\n")[1:]
+        for shape in shapes
+        if "tip" in shape
+    }
     assert len(tips) == 25
     said = tips["start, row 1, column 1"]
     best = int(np.argmax(table[0]))
@@ -232,7 +236,9 @@ def test_cells_are_shaded_by_value_and_arrows_lead_to_the_goal():
     shapes = scene_of(environment, {"cell": 0}, table=table)["shapes"]
     cells = [shape for shape in shapes if "tip" in shape]
     best = table.max(axis=1)
-    values = [(best[k], int(cell["fill"][5:])) for k, cell in enumerate(cells) if "value" in cell["fill"]]
+    values = [
+        (best[k], int(cell["fill"][5:])) for k, cell in enumerate(cells) if "value" in cell["fill"]
+    ]
     assert len(values) == 20
     values.sort()
     assert [step for _, step in values] == sorted(step for _, step in values)

@@ -18,6 +18,7 @@ GIF_FASTEST = 25.0  # frames a second; viewers slow down what is much faster
 MP4_FASTEST = 60.0
 COLOURS = 64  # of a GIF; of one whose frames are pictures, all there are
 SAMPLES = 8  # frames by which the colours of all are chosen
+NEXT = 6  # steps of 255 between two colours of a palette
 REST = 1.2  # seconds for which the end stands still
 MP4_SCALE = 2.0
 QUALITY = "20"  # H.264's constant rate factor
@@ -93,11 +94,26 @@ def _palette(content: Mapping[str, Any], which: list[int], dark: bool, colours: 
     for k, sample in enumerate(samples):
         strip.paste(sample, (0, k * height))
     counted = sorted(strip.getcolors(width * height * len(samples)), reverse=True)
-    exact = [part for _, colour in counted[: colours // 2] for part in colour]
-    edges = strip.quantize(colours - len(exact) // 3, method=Image.Quantize.MEDIANCUT)
+    between = strip.quantize(colours, method=Image.Quantize.MEDIANCUT).getpalette()
+    offered = [colour for _, colour in counted[: colours // 2]]
+    offered += [tuple(between[k : k + 3]) for k in range(0, len(between), 3)]
     palette = Image.new("P", (1, 1))
-    palette.putpalette((exact + edges.getpalette())[: 3 * colours])
+    palette.putpalette([part for colour in _apart(offered, colours) for part in colour])
     return palette
+
+
+def _apart(offered: list[tuple[int, ...]], most: int) -> list[tuple[int, ...]]:
+    """Without colours next to earlier ones: Pillow looks up colours four steps coarse."""
+    kept: list[tuple[int, ...]] = []
+    for colour in offered:
+        if len(kept) == most:
+            break
+        if all(
+            max(abs(one - other) for one, other in zip(colour, each, strict=True)) > NEXT
+            for each in kept
+        ):
+            kept.append(colour)
+    return kept
 
 
 def _is_painted(content: Mapping[str, Any]) -> bool:
