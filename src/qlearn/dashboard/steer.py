@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from qlearn.dashboard.store import Store
 from qlearn.errors import UserError
 from qlearn.runs import knobs, requests
+from qlearn.runs.answers import Unanswered
 from qlearn.runs.folder import RunFolder
 
 SET_SECONDS = 2.0  # the page waits; what takes longer is told by the run's events
@@ -30,7 +31,7 @@ def _turn(folder: RunFolder, changes: dict[str, Any]) -> dict[str, Any]:
     try:
         step = knobs.turn(folder, changes, SET_SECONDS)
     except UserError as error:
-        return _unanswered(error)
+        return _not_done(error)
     return {"pending": NOT_TRAINED} if step is None else {"applied_at_step": step}
 
 
@@ -57,14 +58,13 @@ def _ask(folder: RunFolder, what: str) -> dict[str, Any]:
     try:
         event = requests.ask(folder, what, DO_SECONDS)
     except UserError as error:
-        return _unanswered(error)
+        return _not_done(error)
     found = {"applied_at_step": event["env_steps"]}
     return found | {key: event[key] for key in ("checkpoint", "mean") if key in event}
 
 
-def _unanswered(error: UserError) -> dict[str, Any]:
-    why = str(error)
-    return {"pending" if "has not answered" in why else "refused": why}
+def _not_done(error: UserError) -> dict[str, Any]:
+    return {"pending" if isinstance(error, Unanswered) else "refused": str(error)}
 
 
 def _whole(store: Store, name: str) -> RunFolder:

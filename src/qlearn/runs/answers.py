@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from qlearn.errors import UserError
 from qlearn.runs.folder import RunFolder
 
 LOOK_SECONDS = 0.02
 STATUS_SECONDS = 1.0  # between two looks whether the trainer is still there
+
+
+class Unanswered(UserError):
+    """The trainer has not said yet whether it does it."""
 
 
 class Answers:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qlearn.errors import UserError, closest
-from qlearn.runs.answers import Answers
+from qlearn.runs.answers import Answers, Unanswered
 from qlearn.runs.files import write_json
 from qlearn.runs.folder import RunFolder
 
@@ -101,7 +101,7 @@ def turn(folder: RunFolder, changes: Mapping[str, Any], wait: float = WAIT_SECON
             return int(row["env_steps"])
     if RunFolder.open(folder.path).status != "running":
         return None
-    raise UserError(f"{folder.path.name} has not answered within {wait:g} s; {FILE} has it")
+    raise Unanswered(f"{folder.path.name} has not answered within {wait:g} s; {FILE} has it")
 
 
 def _among(row: dict[str, Any], changes: dict[str, Any]) -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qlearn.errors import UserError
-from qlearn.runs.answers import Answers
+from qlearn.runs.answers import Answers, Unanswered
 from qlearn.runs.files import explained
 from qlearn.runs.folder import RunFolder
 
@@ -48,7 +48,7 @@ def ask(folder: RunFolder, do: str, wait: float = WAIT_SECONDS) -> dict[str, Any
             if row["event"] == "refused":
                 raise UserError(str(row.get("why")))
             return row
-    raise UserError(f"{folder.path.name} has not answered within {wait:g} s")
+    raise Unanswered(f"{folder.path.name} has not answered within {wait:g} s")
 
 
 class Requests:
