@@ -9,7 +9,7 @@ import { Steering } from "./steering.js";
 import { progress, state } from "./list.js";
 import { stageSeries } from "./stages.js";
 
-const POINTS = 600;
+const POINTS = 400;
 const OFTEN = 500; // milliseconds between two looks at the curves
 const SELDOM = 1000; // and at the rest
 const WARNINGS = 3;

@@ -8,10 +8,10 @@ const NOTCHES = 1000;
 const WIDE = 50; // times; a range that spans more is moved through in decades
 const TITLES = {
   epsilon: "Epsilon", lr: "Learning rate", discount: "Discount", batch: "Batch", updates: "Updates a step",
-  learn_every: "Learn every", tau: "Tau", target_every: "Target every", eval_every: "Evaluate every",
+  every: "Learn every", epochs: "Epochs", minibatch: "Minibatch", restless: "Restless", tau: "Tau", target_every: "Target every", eval_every: "Evaluate every",
   checkpoint_seconds: "Checkpoint every",
 };
-const UNITS = { eval_every: "steps", checkpoint_seconds: "seconds", learn_every: "steps", target_every: "updates" };
+const UNITS = { eval_every: "steps", checkpoint_seconds: "seconds", every: "steps", target_every: "updates" };
 
 /** Between a place of the slider and a value. */
 function scale({ low, high, kind }) {
