@@ -58,6 +58,18 @@ def test_between_two_clips_lies_some_time(tmp_path, eager, monkeypatch):
     assert recorded_steps(run) == [500, 6_000]
 
 
+def test_half_a_game_waits_for_time_to_play_it_whole(tmp_path, eager, monkeypatch):
+    monkeypatch.setattr(recorder, "SHARE", 1e-9)
+    monkeypatch.setattr(recorder, "LEAST", 0.0)
+    run, watching = trained(tmp_path / "run")
+    assert recorded_steps(run) == [6_000]
+    assert watching.enough > 0.0
+    monkeypatch.setattr(recorder, "MOST", 0.0)
+    run, _ = trained(tmp_path / "again")
+    assert heading(run.path / "clips" / "500.json.gz")["cut_off"]
+    assert not heading(run.path / "clips" / "6000.json.gz")["cut_off"]
+
+
 def test_the_newest_and_the_best_are_kept(tmp_path, eager, monkeypatch):
     monkeypatch.setattr(recorder, "KEPT", 2)
     run, watching = trained(tmp_path / "run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -155,7 +156,7 @@ def covered(shapes, size):
         if shape["kind"] != "line":
             continue
         places = [[round((each - pad) / cell - 0.5) for each in place] for place in shape["points"]]
-        for (x, y), (to_x, to_y) in zip(places, places[1:], strict=False):
+        for (x, y), (to_x, to_y) in pairwise(places):
             assert x == to_x or y == to_y
             for column in range(min(x, to_x), max(x, to_x) + 1):
                 for row in range(min(y, to_y), max(y, to_y) + 1):

@@ -120,10 +120,11 @@ def recorded(
     index: int = 0,
     most_steps: int = MOST_STEPS,
     seconds: float | None = None,
+    every: int = 1,
 ) -> Clip:
-    """The clip of game `index` of a seed."""
+    """The clip of game `index` of a seed, a frame `every` so many steps, or fewer."""
     most = MOST_FRAMES if game.size is None else MOST_PAINTED
-    moments, every, cut_off = _played(game, values, seed, index, most_steps, most, seconds)
+    moments, every, cut_off = _played(game, values, seed, index, most_steps, most, seconds, every)
     environment, last = learner.environment, moments[-1]
     known = [value for moment in moments for value in moment.q or ()]
     span = (min(known), max(known)) if known else None
@@ -174,12 +175,13 @@ def _played(
     most_steps: int,
     most: int,
     seconds: float | None,
+    every: int,
 ) -> tuple[list[Moment], int, bool]:
     """The game's moments, every k-th of a long one, and whether it was cut off."""
     until = float("inf") if seconds is None else time.perf_counter() + seconds
     game.reset(seed, index)
     moments: list[Moment] = []
-    step, every, gained, ended = 0, 1, 0.0, False
+    step, gained, ended = 0, 0.0, False
     while not ended and step < most_steps and time.perf_counter() < until:
         q = values(game.observation)
         action = int(np.argmax(q))

@@ -93,8 +93,8 @@ def _palette(content: Mapping[str, Any], which: list[int], dark: bool, colours: 
     strip = Image.new("RGB", (width, height * len(samples)))
     for k, sample in enumerate(samples):
         strip.paste(sample, (0, k * height))
-    counted = sorted(strip.getcolors(width * height * len(samples)), reverse=True)
-    between = strip.quantize(colours, method=Image.Quantize.MEDIANCUT).getpalette()
+    counted: list[Any] = sorted(strip.getcolors(width * height * len(samples)) or (), reverse=True)
+    between = strip.quantize(colours, method=Image.Quantize.MEDIANCUT).getpalette() or []
     offered = [colour for _, colour in counted[: colours // 2]]
     offered += [tuple(between[k : k + 3]) for k in range(0, len(between), 3)]
     palette = Image.new("P", (1, 1))

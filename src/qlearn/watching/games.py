@@ -84,7 +84,7 @@ class FilmedGame(CompiledGame):
         self.camera, self.size = camera, camera.size
 
     def look(self) -> dict[str, Any]:
-        return self.camera.look(int(self.game.copy.state.place))
+        return self.camera.look(int(super().look()["place"]))
 
     def close(self) -> None:
         self.camera.close()

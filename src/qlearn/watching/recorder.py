@@ -11,12 +11,13 @@ from qlearn.errors import UserError
 from qlearn.runs.driver import EVALUATION_SEED
 from qlearn.runs.files import write_bytes
 from qlearn.runs.watchers import Watched, Watcher
-from qlearn.watching.clip import artist_for, heading, recorded, values_of
+from qlearn.watching.clip import Clip, artist_for, heading, recorded, values_of
 from qlearn.watching.games import Game, game_of
 
 SHARE = 0.01  # of the training's time
 EVERY = 5.0  # seconds between two clips, at least
-LEAST = 0.02  # seconds, without which a clip is not begun
+LEAST, MOST = 0.05, 2.0  # seconds to have before a game is begun; with MOST, it may be cut off
+SPARSE = 4  # of games that come as pictures, which cost most, each so many-th step
 END = 3.0  # seconds for the last game: nothing is trained meanwhile
 KEPT = 20  # of the newest; the best is kept beside them
 
@@ -33,12 +34,14 @@ class Recorder(Watcher):
     def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
         self.say = say
         self.returns: dict[int, float] = {}  # by steps
-        self.spent, self.last, self.judged_at = 0.0, 0.0, -1
+        self.spent, self.last, self.enough = 0.0, 0.0, LEAST
+        self.judged_at = self.whole_at = -1
         self.game: Game | None = None
         self.failed = False
 
     def begins(self, training: Watched) -> None:
-        """What was recorded after the checkpoint from which a run goes on is recorded again."""
+        """Opens a game before the clock runs; forgets what was recorded after the checkpoint."""
+        self.game = game_of(training.learner.environment)
         self.folder = training.folder.path / "clips"
         for path in self.folder.glob("*.json.gz"):
             try:
@@ -54,32 +57,40 @@ class Recorder(Watcher):
     def judged(self, training: Watched, row: dict[str, Any]) -> None:
         self.judged_at = training.env_steps
         left = SHARE * training.train_seconds - self.spent
-        if left < LEAST or (self.last and time.perf_counter() - self.last < EVERY):
+        if left < self.enough or (self.last and time.perf_counter() - self.last < EVERY):
             return
         begun = time.perf_counter()
         try:
-            self.record(training, left / 2)  # as much again for drawing and writing
+            clip = self._play(training, left / 4)  # drawing and writing take the rest
+            if clip["cut_off"] and self.enough < MOST:
+                self.enough = 2 * left  # half a game is worth less than a later whole one
+            else:
+                self._write(training, clip)
         finally:
             self.last = time.perf_counter()
             self.spent += self.last - begun
 
     def ends(self, training: Watched) -> None:
-        try:
-            if self.judged_at >= 0 and training.env_steps not in self.returns:
-                self.record(training, END)
-        finally:
-            if self.game is not None:
-                self.game.close()
-                self.game = None
-
-    def record(self, training: Watched, seconds: float) -> None:
-        learner: Any = training.learner
         if self.game is None:
-            self.game = game_of(learner.environment)
+            return
+        try:
+            if self.judged_at >= 0 and self.whole_at != training.env_steps:
+                self._write(training, self._play(training, END))
+        finally:
+            self.game.close()
+            self.game = None
+
+    def _play(self, training: Watched, seconds: float) -> Clip:
+        learner: Any = training.learner
+        assert self.game is not None
         artist = artist_for(learner, self.game.size)
-        clip = recorded(
-            learner, self.game, artist, values_of(learner), EVALUATION_SEED, seconds=seconds
+        every = 1 if self.game.size is None else SPARSE
+        values = values_of(learner)
+        return recorded(
+            learner, self.game, artist, values, EVALUATION_SEED, seconds=seconds, every=every
         )
+
+    def _write(self, training: Watched, clip: Clip) -> None:
         try:
             self.folder.mkdir(exist_ok=True)
             write_bytes(self.path_of(training.env_steps), clip.gzipped())
@@ -90,6 +101,7 @@ class Recorder(Watcher):
             return
         self.failed = False
         self.returns[training.env_steps] = clip["return"]
+        self.whole_at = -1 if clip["cut_off"] else training.env_steps
         self._tidy()
 
     def path_of(self, steps: int) -> Path:

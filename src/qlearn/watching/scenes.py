@@ -96,7 +96,7 @@ def _board(
     """Of environments whose state is the number of a cell."""
     from qlearn.envs.layout import layout_of
 
-    fields = environment.state.names if environment.compiled else ()
+    fields: Sequence[str] = environment.state.names if environment.compiled else ()
     if len(fields) != 1 or layout_of(environment) is None:
         return None
     from qlearn.algorithms.table.board import board_of
