@@ -28,7 +28,7 @@ from _report import arguments, record, times
 from qlearn.watching.palette import palettes
 
 STATIC = Path(__file__).parent.parent / "src" / "qlearn" / "dashboard" / "static"
-OWN = ("chart.js", "export.js", "dom.js", "numbers.js", "colours.js", "net.js", "stages.js")
+OWN = ("chart.js", "group.js", "export.js", "dom.js", "numbers.js", "colours.js", "net.js", "stages.js")
 UPDATES, WATCHED = 20, 4.0
 
 PAGE = """<!doctype html><meta charset="utf-8"><meta name="qlearn-token" content="">
@@ -62,7 +62,8 @@ export async function ready(update) {
 }
 """
 OWN_PAGE = """
-import { Chart, Group } from "/static/chart.js";
+import { Chart } from "/static/chart.js";
+import { Group } from "/static/group.js";
 import { stageSeries } from "/static/stages.js";
 import { curve, evaluations, marks, ready, stages } from "/data.js";
 const palette = (await (await fetch("/palette.json")).json()).light;

@@ -6,7 +6,8 @@
 import { onColours } from "./colours.js";
 import { fill, h, icon, svg } from "./dom.js";
 import { csv, download, png, standalone } from "./export.js";
-import { decades, number, short, ticks } from "./numbers.js";
+import { nearest } from "./group.js";
+import { decades, number, short, ticks, whole } from "./numbers.js";
 
 const LEFT = 48;
 const RIGHT = 12;
@@ -16,64 +17,6 @@ const DRAG = 5; // pixels; less is a click
 const NEAR = 6; // pixels from a mark at which its label is shown
 const MANY = 120; // points; beyond, they are drawn without error bars
 let made = 0;
-
-/** Index of the value of a rising list that is nearest to `x`. */
-export function nearest(list, x) {
-  let low = 0;
-  let high = list.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (list[middle] < x) low = middle + 1;
-    else high = middle;
-  }
-  return low > 0 && x - list[low - 1] < list[low] - x ? low - 1 : low;
-}
-
-/** What several charts have in common. */
-export class Group {
-  constructor(zoomed = () => {}) {
-    this.charts = new Set();
-    this.zoom = null;
-    this.at = null;
-    this.ends = null;
-    this.zoomed = zoomed;
-  }
-
-  /** From the first x of all charts to the last; where only a part was asked for, it is told. */
-  get whole() {
-    if (this.ends) return this.ends;
-    let low = Infinity;
-    let high = -Infinity;
-    for (const chart of this.charts)
-      for (const { x } of chart.series)
-        if (x.length) {
-          low = Math.min(low, x[0]);
-          high = Math.max(high, x[x.length - 1]);
-        }
-    return low <= high ? [low, high > low ? high : low + 1] : [0, 1];
-  }
-
-  get range() {
-    return this.zoom ?? this.whole;
-  }
-
-  hover(at) {
-    this.at = at;
-    for (const chart of this.charts) chart.point();
-  }
-
-  show(zoom) {
-    const [low, high] = this.whole;
-    if (zoom) zoom = [Math.max(low, zoom[0]), Math.min(high, zoom[1])];
-    this.zoom = zoom && zoom[1] - zoom[0] > 1e-9 * (high - low) ? zoom : null;
-    this.redraw();
-    this.zoomed(this.zoom);
-  }
-
-  redraw() {
-    for (const chart of this.charts) chart.ask();
-  }
-}
 
 const seen = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) target.chart.see(isIntersecting);
@@ -111,37 +54,115 @@ export class Chart {
 
   _build() {
     const { title, domain, tall } = this.options;
-    this.logButton = h("button", { type: "button", class: "quiet", title: "Logarithmic scale (L)",
-      "aria-pressed": String(this.log), on: { click: () => this.toggleLog() } }, "log");
-    this.backButton = h("button", { type: "button", class: "quiet", hidden: true, "aria-label": "Show all again",
-      title: "Show all again (double click)", on: { click: () => this.group.show(null) } }, icon("undo"));
+    this.logButton = h(
+      "button",
+      {
+        type: "button",
+        class: "quiet",
+        title: "Logarithmic scale (L)",
+        "aria-pressed": String(this.log),
+        on: { click: () => this.toggleLog() },
+      },
+      "log",
+    );
+    this.backButton = h(
+      "button",
+      {
+        type: "button",
+        class: "quiet",
+        hidden: true,
+        "aria-label": "Show all again",
+        title: "Show all again (double click)",
+        on: { click: () => this.group.show(null) },
+      },
+      icon("undo"),
+    );
     this.legend = h("ul", { class: "legend" });
-    this.drawing = svg("svg", { tabindex: 0, role: "img", "aria-roledescription": "chart", "aria-label": title,
-      on: { keydown: (event) => this._key(event), blur: () => this.group.hover(null) } });
+    this.drawing = svg("svg", {
+      tabindex: 0,
+      role: "img",
+      "aria-roledescription": "chart",
+      "aria-label": title,
+      on: { keydown: (event) => this._key(event), blur: () => this.group.hover(null) },
+    });
     this.plot = h("div", { class: "plot" }, this.drawing);
     this.said = h("p", { class: "unseen", "aria-live": "polite" });
     this.heading = h("h3", {}, title);
     this.value = h("output", { class: "value" });
-    this.tools = h("div", { class: "tools" }, this.backButton, domain ? null : this.logButton, this._menu());
-    this.element = h("figure", { class: tall ? "chart tall" : "chart" },
+    this.tools = h(
+      "div",
+      { class: "tools" },
+      this.backButton,
+      domain ? null : this.logButton,
+      this._menu(),
+    );
+    this.element = h(
+      "figure",
+      { class: tall ? "chart tall" : "chart" },
       h("figcaption", {}, this.heading, this.value, this.tools),
-      this.legend, this.plot, this.said);
+      this.legend,
+      this.plot,
+      this.said,
+    );
     this.element.chart = this.plot.chart = this;
     this._pointers();
   }
 
   _menu() {
-    const item = (label, work) => h("button", { type: "button", on: { click: () => { menu.open = false; work(); } } }, label);
-    const menu = h("details", { class: "menu", on: {
-      focusout: (event) => { if (!menu.contains(event.relatedTarget)) menu.open = false; },
-      keydown: (event) => { if (event.key === "Escape") menu.open = false; },
-    } },
-      h("summary", { class: "quiet", "aria-label": `Download ${this.options.title}`, title: "Download" }, icon("out")),
-      h("div", {},
-        item("PNG", async () => download(`${this.options.file()}.png`, await png(standalone(this)))),
-        item("SVG", () => download(`${this.options.file()}.svg`,
-          new Blob([new XMLSerializer().serializeToString(standalone(this))], { type: "image/svg+xml" }))),
-        item("CSV", () => download(`${this.options.file()}.csv`, new Blob([csv(this.series)], { type: "text/csv" })))));
+    const item = (label, work) =>
+      h(
+        "button",
+        {
+          type: "button",
+          on: {
+            click: () => {
+              menu.open = false;
+              work();
+            },
+          },
+        },
+        label,
+      );
+    const menu = h(
+      "details",
+      {
+        class: "menu",
+        on: {
+          focusout: (event) => {
+            if (!menu.contains(event.relatedTarget)) menu.open = false;
+          },
+          keydown: (event) => {
+            if (event.key === "Escape") menu.open = false;
+          },
+        },
+      },
+      h(
+        "summary",
+        { class: "quiet", "aria-label": `Download ${this.options.title}`, title: "Download" },
+        icon("out"),
+      ),
+      h(
+        "div",
+        {},
+        item("PNG", async () =>
+          download(`${this.options.file()}.png`, await png(standalone(this))),
+        ),
+        item("SVG", () =>
+          download(
+            `${this.options.file()}.svg`,
+            new Blob([new XMLSerializer().serializeToString(standalone(this))], {
+              type: "image/svg+xml",
+            }),
+          ),
+        ),
+        item("CSV", () =>
+          download(
+            `${this.options.file()}.csv`,
+            new Blob([csv(this.series)], { type: "text/csv" }),
+          ),
+        ),
+      ),
+    );
     return menu;
   }
 
@@ -186,17 +207,32 @@ export class Chart {
     if (names === this.names) return;
     this.names = names;
     this.legend.hidden = !named.length;
-    fill(this.legend, named.map((one) => {
-      const value = h("output");
-      const key = h("i", { class: `key ${one.kind || "line"}`, vars: { c: `var(--${one.colour})` } });
-      const button = h("button", { type: "button", "aria-pressed": String(!this.hidden.has(one.name)),
-        title: named.length > 1 ? "Click to hide or show" : null,
-        on: { click: () => this._toggle(one.name, button) } }, key, h("span", {}, one.name), value);
-      const item = h("li", {}, button);
-      item.name = one.name;
-      item.output = value;
-      return item;
-    }));
+    fill(
+      this.legend,
+      named.map((one) => {
+        const value = h("output");
+        const key = h("i", {
+          class: `key ${one.kind || "line"}`,
+          vars: { c: `var(--${one.colour})` },
+        });
+        const button = h(
+          "button",
+          {
+            type: "button",
+            "aria-pressed": String(!this.hidden.has(one.name)),
+            title: named.length > 1 ? "Click to hide or show" : null,
+            on: { click: () => this._toggle(one.name, button) },
+          },
+          key,
+          h("span", {}, one.name),
+          value,
+        );
+        const item = h("li", {}, button);
+        item.name = one.name;
+        item.output = value;
+        return item;
+      }),
+    );
   }
 
   _toggle(name, button) {
@@ -262,14 +298,44 @@ export class Chart {
     const clip = `clip${this.number}`;
     const inside = svg("g", { "clip-path": `url(#${clip})` });
     for (const kind of ["area", "line", "thin", "points"])
-      for (const one of this.shown) if ((one.kind || "line") === kind) inside.append(...this._drawn(one, kind));
+      for (const one of this.shown)
+        if ((one.kind || "line") === kind) inside.append(...this._drawn(one, kind));
     this.cross = svg("g", { class: "cross" });
-    this.selected = svg("rect", { class: "selected", y: TOP, height: height - TOP - BOTTOM, width: 0 });
-    fill(this.drawing,
-      svg("defs", {}, svg("clipPath", { id: clip }, svg("rect", { x: LEFT - 1, y: TOP - 6, width: width - LEFT - RIGHT + 7,
-        height: height - TOP - BOTTOM + 7 }))),
-      this._grid(), this._marked(), inside, this.cross, this.selected,
-      this.series.length ? null : svg("text", { class: "nothing", x: (LEFT + width - RIGHT) / 2, y: height / 2 }, "nothing yet"));
+    this.selected = svg("rect", {
+      class: "selected",
+      y: TOP,
+      height: height - TOP - BOTTOM,
+      width: 0,
+    });
+    fill(
+      this.drawing,
+      svg(
+        "defs",
+        {},
+        svg(
+          "clipPath",
+          { id: clip },
+          svg("rect", {
+            x: LEFT - 1,
+            y: TOP - 6,
+            width: width - LEFT - RIGHT + 7,
+            height: height - TOP - BOTTOM + 7,
+          }),
+        ),
+      ),
+      this._grid(),
+      this._marked(),
+      inside,
+      this.cross,
+      this.selected,
+      this.series.length
+        ? null
+        : svg(
+            "text",
+            { class: "nothing", x: (LEFT + width - RIGHT) / 2, y: height / 2 },
+            "nothing yet",
+          ),
+    );
     this.backButton.hidden = !this.group.zoom;
     this.point();
   }
@@ -281,19 +347,38 @@ export class Chart {
     const values = this.log ? decades(low, high, rows + 2) : ticks(low, high, rows);
     for (const value of values) {
       const y = Math.round(this.up(value)) + 0.5;
-      grid.append(svg("line", { x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
-        svg("text", { class: "y", x: LEFT - 8, y }, this.options.axis ? this.options.axis(value) : short(value)));
+      grid.append(
+        svg("line", { x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
+        svg(
+          "text",
+          { class: "y", x: LEFT - 8, y },
+          this.options.axis ? this.options.axis(value) : short(value),
+        ),
+      );
     }
     const [from, to] = this.group.range;
     const columns = Math.max(2, Math.round((width - LEFT - RIGHT) / 96));
     const bottom = height - BOTTOM + 0.5;
-    grid.append(svg("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: bottom, y2: bottom }));
+    grid.append(
+      svg("line", { class: "axis", x1: LEFT, x2: width - RIGHT, y1: bottom, y2: bottom }),
+    );
     for (const value of ticks(from, to, columns)) {
       const x = this.across(value);
       if (x < LEFT - 1 || x > width - RIGHT + 1) continue;
       const anchor = x > width - RIGHT - 16 ? "end" : x < LEFT + 16 ? "start" : "middle";
-      grid.append(svg("line", { class: "axis", x1: x, x2: x, y1: bottom, y2: bottom + 4 }),
-        svg("text", { class: "x", x: anchor === "end" ? width - RIGHT : x, y: height - 6, "text-anchor": anchor }, short(value)));
+      grid.append(
+        svg("line", { class: "axis", x1: x, x2: x, y1: bottom, y2: bottom + 4 }),
+        svg(
+          "text",
+          {
+            class: "x",
+            x: anchor === "end" ? width - RIGHT : x,
+            y: height - 6,
+            "text-anchor": anchor,
+          },
+          short(value),
+        ),
+      );
     }
     return grid;
   }
@@ -304,10 +389,15 @@ export class Chart {
     for (const { x, event, label } of this.marks) {
       if (x < from || x > to) continue;
       const at = Math.round(this.across(x)) + 0.5;
-      marks.append(svg("g", { class: `mark ${String(event).replace(/[^a-z]/g, "")}` },
-        svg("title", {}, String(label || event)),
-        svg("line", { x1: at, x2: at, y1: TOP - 4, y2: this.height - BOTTOM }),
-        svg("path", { d: `M${at - 4} ${TOP - 10}h8l-4 6z` })));
+      marks.append(
+        svg(
+          "g",
+          { class: `mark ${String(event).replace(/[^a-z]/g, "")}` },
+          svg("title", {}, String(label || event)),
+          svg("line", { x1: at, x2: at, y1: TOP - 4, y2: this.height - BOTTOM }),
+          svg("path", { d: `M${at - 4} ${TOP - 10}h8l-4 6z` }),
+        ),
+      );
     }
     return marks;
   }
@@ -335,8 +425,10 @@ export class Chart {
         bars.push(`M${at} ${this.up(low[n]).toFixed(1)}V${this.up(high[n]).toFixed(1)}`);
       dots.push(`M${at} ${this.up(mean[n]).toFixed(1)}h0`);
     }
-    return [svg("path", { class: "bars", d: bars.join(""), vars }),
-      svg("path", { class: few ? "dots" : "dots small", d: dots.join(""), vars })];
+    return [
+      svg("path", { class: "bars", d: bars.join(""), vars }),
+      svg("path", { class: few ? "dots" : "dots small", d: dots.join(""), vars }),
+    ];
   }
 
   /** A path through the points in sight and the two beside them; a missing value is a gap. */
@@ -371,7 +463,10 @@ export class Chart {
   }
 
   _inWords() {
-    const parts = this.shown.map(({ name, x, mean }) => `${name} ${this.options.say(mean[mean.length - 1])} at ${short(x[x.length - 1])}`);
+    const parts = this.shown.map(
+      ({ name, x, mean }) =>
+        `${name} ${this.options.say(mean[mean.length - 1])} at ${short(x[x.length - 1])}`,
+    );
     return `${this.options.title}: ${parts.join(", ") || "nothing yet"}. Arrow keys move the crosshair.`;
   }
 
@@ -382,14 +477,20 @@ export class Chart {
     const { at } = this.group;
     const found = [];
     const [only] = this.series;
-    this.value.textContent = only && !only.name ? this.options.say(only.mean[at === null ? only.mean.length - 1 : nearest(only.x, at)]) : "";
+    this.value.textContent =
+      only && !only.name
+        ? this.options.say(only.mean[at === null ? only.mean.length - 1 : nearest(only.x, at)])
+        : "";
     if (at !== null && only && !only.name) found.push([only, nearest(only.x, at)]);
     for (const item of this.legend.children) {
       const one = this.series.find(({ name }) => name === item.name);
       if (!one) continue;
       const n = at === null ? one.x.length - 1 : nearest(one.x, at);
       const { kind, mean, low, high } = one;
-      const spread = kind === "points" && low && high && high[n] !== low[n] ? ` \u00b1 ${number((high[n] - low[n]) / 2, 2)}` : "";
+      const spread =
+        kind === "points" && low && high && high[n] !== low[n]
+          ? ` \u00b1 ${number((high[n] - low[n]) / 2, 2)}`
+          : "";
       item.output.textContent = this.options.say(mean[n]) + spread;
       if (at !== null && !this.hidden.has(one.name)) found.push([one, n]);
     }
@@ -398,24 +499,48 @@ export class Chart {
     if (x < LEFT - 1 || x > this.width - RIGHT + 1) return fill(this.cross);
     const bottom = this.height - BOTTOM;
     const mark = this.marks.find((one) => Math.abs(this.across(one.x) - x) < NEAR);
-    const label = `${number(Math.round(at), 9)}${this.unit ? ` ${this.unit}` : ""}`;
+    const label = `${this.unit === "s" ? number(at, 4) : whole(at)} ${this.unit ?? ""}`.trim();
     const half = label.length * 3.4 + 6;
     const middle = Math.min(this.width - half - 2, Math.max(half + 2, x));
-    fill(this.cross,
+    fill(
+      this.cross,
       svg("line", { x1: x, x2: x, y1: TOP - 4, y2: bottom }),
-      found.filter(([one]) => one.kind !== "area").map(([one, n]) => svg("circle", { cx: this.across(one.x[n]), cy: this.up(one.mean[n] ?? NaN) || -9, r: 3.5,
-        vars: { c: `var(--${one.colour})` } })),
+      found
+        .filter(([one]) => one.kind !== "area")
+        .map(([one, n]) =>
+          svg("circle", {
+            cx: this.across(one.x[n]),
+            cy: this.up(one.mean[n] ?? NaN) || -9,
+            r: 3.5,
+            vars: { c: `var(--${one.colour})` },
+          }),
+        ),
       svg("rect", { x: middle - half, y: bottom + 3, width: 2 * half, height: 18, rx: 4 }),
       svg("text", { class: "where", x: middle, y: bottom + 16 }, label),
-      mark ? svg("text", { class: "what", x: x + (x > this.width / 2 ? -8 : 8), y: TOP + 6,
-        "text-anchor": x > this.width / 2 ? "end" : "start" }, String(mark.label || mark.event)) : null);
+      mark
+        ? svg(
+            "text",
+            {
+              class: "what",
+              x: x + (x > this.width / 2 ? -8 : 8),
+              y: TOP + 6,
+              "text-anchor": x > this.width / 2 ? "end" : "start",
+            },
+            String(mark.label || mark.event),
+          )
+        : null,
+    );
     return undefined;
   }
 
   _say() {
     const { at } = this.group;
-    this.said.textContent = at === null ? "" : `${short(at)} ${this.unit}: ${this.shown
-      .map(({ name, x, mean }) => `${name} ${this.options.say(mean[nearest(x, at)])}`).join(", ")}`;
+    this.said.textContent =
+      at === null
+        ? ""
+        : `${short(at)} ${this.unit}: ${this.shown
+            .map(({ name, x, mean }) => `${name} ${this.options.say(mean[nearest(x, at)])}`)
+            .join(", ")}`;
   }
 
   _pointers() {
@@ -424,7 +549,8 @@ export class Chart {
       const { left } = this.drawing.getBoundingClientRect();
       return Math.min(this.width - RIGHT, Math.max(LEFT, event.clientX - left));
     };
-    const listen = (name, work) => this.drawing.addEventListener(name, (event) => this.atPixel && work(event));
+    const listen = (name, work) =>
+      this.drawing.addEventListener(name, (event) => this.atPixel && work(event));
     listen("pointerdown", (event) => {
       if (event.pointerType !== "mouse") return this.group.hover(this.atPixel(place(event)));
       if (event.button !== 0) return undefined;
@@ -447,8 +573,12 @@ export class Chart {
       this.selected.setAttribute("width", 0);
       if (b - a > DRAG) this.group.show([this.atPixel(a), this.atPixel(b)]);
     });
-    listen("pointercancel", () => { begun = null; });
-    listen("pointerleave", () => { if (begun === null) this.group.hover(null); });
+    listen("pointercancel", () => {
+      begun = null;
+    });
+    listen("pointerleave", () => {
+      if (begun === null) this.group.hover(null);
+    });
     listen("dblclick", () => this.group.show(null));
   }
 
@@ -464,11 +594,20 @@ export class Chart {
     const zoom = (factor) => this.group.show([at - (at - from) * factor, at + (to - at) * factor]);
     const stride = event.shiftKey ? 10 : 1;
     const does = {
-      ArrowLeft: () => move(-stride), ArrowRight: () => move(stride),
-      Home: () => this.group.hover(longest[0]), End: () => this.group.hover(longest[longest.length - 1]),
-      "+": () => zoom(0.5), "-": () => zoom(2), 0: () => this.group.show(null),
-      l: () => { if (!this.options.domain) this.toggleLog(); },
-      Escape: () => { this.group.hover(null); this.group.show(null); },
+      ArrowLeft: () => move(-stride),
+      ArrowRight: () => move(stride),
+      Home: () => this.group.hover(longest[0]),
+      End: () => this.group.hover(longest[longest.length - 1]),
+      "+": () => zoom(0.5),
+      "-": () => zoom(2),
+      0: () => this.group.show(null),
+      l: () => {
+        if (!this.options.domain) this.toggleLog();
+      },
+      Escape: () => {
+        this.group.hover(null);
+        this.group.show(null);
+      },
     }[event.key];
     if (!does) return;
     event.preventDefault();

@@ -9,7 +9,9 @@ const SHOWN = { auto: "half", light: "sun", dark: "moon" };
 const system = matchMedia("(prefers-color-scheme: dark)");
 const listeners = new Set();
 let palette = {};
-let chosen = CHOICES.includes(localStorage.getItem("qlearn-theme")) ? localStorage.getItem("qlearn-theme") : "auto";
+let chosen = CHOICES.includes(localStorage.getItem("qlearn-theme"))
+  ? localStorage.getItem("qlearn-theme")
+  : "auto";
 
 export const dark = () => (chosen === "auto" ? system.matches : chosen === "dark");
 

@@ -6,12 +6,15 @@ function build(element, properties, children) {
   for (const [name, value] of Object.entries(properties || {})) {
     if (value === undefined || value === null || value === false) continue;
     if (name === "on") {
-      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+      for (const [event, listener] of Object.entries(value))
+        element.addEventListener(event, listener);
     } else if (name === "vars") {
       for (const [key, of] of Object.entries(value)) element.style.setProperty(`--${key}`, of);
     } else element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -21,12 +24,8 @@ export const h = (name, properties, ...children) =>
 export const svg = (name, properties, ...children) =>
   build(document.createElementNS(DRAWING, name), properties, children);
 
-/** Sets the text only where it differs: what stays is not announced again. */
-export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-export const fill = (element, ...children) => element.replaceChildren(...children.flat(3).filter(Boolean));
+export const fill = (element, ...children) =>
+  element.replaceChildren(...children.flat(3).filter(Boolean));
 
 /** A line drawing of 16 by 16, for buttons. */
 const ICONS = {
@@ -46,7 +45,29 @@ const ICONS = {
 };
 
 export const icon = (name) =>
-  svg("svg", { viewBox: "0 0 16 16", class: "icon", "aria-hidden": "true" }, svg("path", { d: ICONS[name] }));
+  svg(
+    "svg",
+    { viewBox: "0 0 16 16", class: "icon", "aria-hidden": "true" },
+    svg("path", { d: ICONS[name] }),
+  );
+
+/** Buttons of which one is pressed; `options` are values with their words. */
+export function choice(label, options, chosen, work) {
+  const buttons = Object.entries(options).map(([value, said]) => {
+    const press = () => {
+      for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+      work(value);
+    };
+    const pressed = String(value === chosen);
+    const button = h(
+      "button",
+      { type: "button", "aria-pressed": pressed, "data-value": value, on: { click: press } },
+      said,
+    );
+    return button;
+  });
+  return h("div", { class: "segments", role: "group", "aria-label": label }, buttons);
+}
 
 const notes = () => document.getElementById("notes");
 
@@ -67,7 +88,8 @@ export function seldom(milliseconds, work) {
     work();
   };
   const ask = () => {
-    if (waiting === null) waiting = setTimeout(now, Math.max(0, last + milliseconds - performance.now()));
+    if (waiting === null)
+      waiting = setTimeout(now, Math.max(0, last + milliseconds - performance.now()));
   };
   ask.stop = () => clearTimeout(waiting);
   return ask;

@@ -2,8 +2,22 @@
 
 import { svg } from "./dom.js";
 
-const STYLES = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap",
-  "stroke-linejoin", "opacity", "font-family", "font-size", "font-weight", "text-anchor", "dominant-baseline"];
+const STYLES = [
+  "fill",
+  "fill-opacity",
+  "stroke",
+  "stroke-width",
+  "stroke-opacity",
+  "stroke-dasharray",
+  "stroke-linecap",
+  "stroke-linejoin",
+  "opacity",
+  "font-family",
+  "font-size",
+  "font-weight",
+  "text-anchor",
+  "dominant-baseline",
+];
 const HEAD = 64;
 const SHARPNESS = 2; // pixels of the PNG for each of the page
 
@@ -31,20 +45,33 @@ export function standalone(chart) {
   for (const item of chart.legend.children) {
     if (chart.hidden.has(item.name)) continue;
     const key = getComputedStyle(item.querySelector(".key")).getPropertyValue("color");
-    legend.push(svg("rect", { x, y: 40, width: 14, height: 4, rx: 2, fill: key }), text(x + 20, 46, item.name));
+    legend.push(
+      svg("rect", { x, y: 40, width: 14, height: 4, rx: 2, fill: key }),
+      text(x + 20, 46, item.name),
+    );
     x += 44 + 7 * item.name.length;
   }
-  return svg("svg", { xmlns: "http://www.w3.org/2000/svg", width, height: height + HEAD, viewBox: `0 0 ${width} ${height + HEAD}` },
+  return svg(
+    "svg",
+    {
+      xmlns: "http://www.w3.org/2000/svg",
+      width,
+      height: height + HEAD,
+      viewBox: `0 0 ${width} ${height + HEAD}`,
+    },
     svg("rect", { width, height: height + HEAD, fill: page.backgroundColor }),
     text(16, 26, chart.options.title, { "font-size": 15, "font-weight": 600 }),
     legend,
-    svg("g", { transform: `translate(0 ${HEAD})` }, ...copy.childNodes));
+    svg("g", { transform: `translate(0 ${HEAD})` }, ...copy.childNodes),
+  );
 }
 
 export function png(drawing) {
   const width = Number(drawing.getAttribute("width"));
   const height = Number(drawing.getAttribute("height"));
-  const address = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(drawing)], { type: "image/svg+xml" }));
+  const address = URL.createObjectURL(
+    new Blob([new XMLSerializer().serializeToString(drawing)], { type: "image/svg+xml" }),
+  );
   return new Promise((resolve, reject) => {
     const image = new Image();
     image.onload = () => {
@@ -68,7 +95,9 @@ const cell = (text) => `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).repla
 export function csv(series) {
   const lines = ["series,x,mean,low,high"];
   for (const { name, x, mean, low, high } of series)
-    x.forEach((at, n) => lines.push([cell(name), at, mean[n] ?? "", low?.[n] ?? "", high?.[n] ?? ""].join(",")));
+    x.forEach((at, n) =>
+      lines.push([cell(name), at, mean[n] ?? "", low?.[n] ?? "", high?.[n] ?? ""].join(",")),
+    );
   return `${lines.join("\n")}\n`;
 }
 

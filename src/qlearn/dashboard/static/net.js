@@ -4,6 +4,8 @@ const token = document.querySelector('meta[name="qlearn-token"]').content;
 
 /** A run's name in an address; its slashes stay. */
 export const path = (name) => name.split("/").map(encodeURIComponent).join("/");
+/** Where the page shows a run. */
+export const pageOf = (name) => `#/run/${path(name)}`;
 export const names = (list) => list.map(encodeURIComponent).join(",");
 
 async function answer(response) {
@@ -42,7 +44,9 @@ export const api = {
   runs: () => get("/api/runs"),
   run: (name) => get(`/api/run/${path(name)}`),
   series: (name, keys, x, points, range = null) =>
-    get(`/api/series/${path(name)}?${new URLSearchParams({ keys: keys.join(","), x, points, ...(range && { from: range[0], to: range[1] }) })}`),
+    get(
+      `/api/series/${path(name)}?${new URLSearchParams({ keys: keys.join(","), x, points, ...(range && { from: range[0], to: range[1] }) })}`,
+    ),
   clip: (name, file) => get(`/api/clip/${path(name)}/${encodeURIComponent(file)}`),
   play: (name, options) => post(`/api/play/${path(name)}`, options),
   set: (name, knobs) => post(`/api/set/${path(name)}`, knobs),

@@ -2,8 +2,19 @@
 
 const MINUS = "\u2212";
 const groups = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const RAISED = { "-": "\u207b", 0: "\u2070", 1: "\u00b9", 2: "\u00b2", 3: "\u00b3", 4: "\u2074",
-  5: "\u2075", 6: "\u2076", 7: "\u2077", 8: "\u2078", 9: "\u2079" };
+const RAISED = {
+  "-": "\u207b",
+  0: "\u2070",
+  1: "\u00b9",
+  2: "\u00b2",
+  3: "\u00b3",
+  4: "\u2074",
+  5: "\u2075",
+  6: "\u2076",
+  7: "\u2077",
+  8: "\u2078",
+  9: "\u2079",
+};
 
 const signed = (text) => text.replace(/^-/, MINUS);
 
@@ -27,13 +38,18 @@ export const whole = (value) =>
 export function short(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "\u2013";
   const size = Math.abs(value);
-  for (const [unit, letter] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]])
+  for (const [unit, letter] of [
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ])
     if (size >= unit) return signed(`${Number((value / unit).toPrecision(3))}${letter}`);
   if (size !== 0 && size < 1e-3) return number(value, 3);
   return signed(String(Number(value.toPrecision(3))));
 }
 
-export const percent = (share) => (Number.isFinite(share) ? `${Number((100 * share).toPrecision(3))}\u202f%` : "\u2013");
+export const percent = (share) =>
+  Number.isFinite(share) ? `${Number((100 * share).toPrecision(3))}\u202f%` : "\u2013";
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "\u2013";
@@ -64,7 +80,8 @@ export function ticks(low, high, count) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough * 0.999) * power;
   const found = [];
-  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + 1e-9 * span; n += 1) found.push(n * step);
+  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + 1e-9 * span; n += 1)
+    found.push(n * step);
   return found;
 }
 
@@ -78,9 +95,17 @@ export function decades(low, high, count) {
       for (const factor of factors) found.push(factor * 10 ** n);
     return found.filter((value) => value >= low * 0.999 && value <= high * 1.001);
   };
-  for (const [factors, skip] of [[[1, 2, 5], 1], [[1, 3], 1], [[1], 1], [[1], 2], [[1], 3], [[1], 6]]) {
+  for (const [factors, skip] of [
+    [[1, 2, 5], 1],
+    [[1, 3], 1],
+    [[1], 1],
+    [[1], 2],
+    [[1], 3],
+    [[1], 6],
+  ]) {
     const found = at(factors, skip);
-    if (found.length <= count) return found.length > 1 ? found : ticks(low, high, count).filter((value) => value > 0);
+    if (found.length <= count)
+      return found.length > 1 ? found : ticks(low, high, count).filter((value) => value > 0);
   }
   return at([1], Math.ceil((to - from) / count));
 }

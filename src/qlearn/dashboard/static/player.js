@@ -33,30 +33,106 @@ export class Player {
   }
 
   _build() {
-    this.canvas = h("canvas", { tabindex: 0, role: "img", "aria-label": "The game",
-      on: { pointermove: (event) => this._tip(event), pointerdown: (event) => this._tip(event),
-        pointerleave: () => { this.tip.hidden = true; }, keydown: (event) => this._key(event) } });
+    this.canvas = h("canvas", {
+      tabindex: 0,
+      role: "img",
+      "aria-label": "The game",
+      on: {
+        pointermove: (event) => this._tip(event),
+        pointerdown: (event) => this._tip(event),
+        pointerleave: () => {
+          this.tip.hidden = true;
+        },
+        keydown: (event) => this._key(event),
+      },
+    });
     this.tip = h("p", { class: "tip", hidden: true });
     this.choice = h("select", { "aria-label": "Which game", on: { change: () => this._chosen() } });
-    this.playButton = h("button", { type: "button", class: "round", on: { click: () => this.toggle() } });
-    this.scrub = h("input", { type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": "Frame",
-      on: { input: () => { this.pause(); this.go(Number(this.scrub.value)); } } });
-    this.speed = h("select", { "aria-label": "Speed" },
-      SPEEDS.map((speed) => h("option", { value: speed, selected: speed === 1 }, `${speed}\u00d7`)));
+    this.playButton = h("button", {
+      type: "button",
+      class: "round",
+      on: { click: () => this.toggle() },
+    });
+    this.scrub = h("input", {
+      type: "range",
+      min: 0,
+      max: 0,
+      step: 1,
+      value: 0,
+      "aria-label": "Frame",
+      on: {
+        input: () => {
+          this.pause();
+          this.go(Number(this.scrub.value));
+        },
+      },
+    });
+    this.speed = h(
+      "select",
+      { "aria-label": "Speed" },
+      SPEEDS.map((speed) => h("option", { value: speed, selected: speed === 1 }, `${speed}\u00d7`)),
+    );
     this.facts = h("p", { class: "facts" });
     this.values = h("div", { class: "values" });
     this.best = h("input", { type: "checkbox" });
-    this.live = h("button", { type: "button", on: { click: () => this.playNow() } }, icon("play"), "Play now with this network");
-    const step = (by, name, label) => h("button", { type: "button", class: "quiet", "aria-label": label, title: label,
-      on: { click: () => { this.pause(); this.go(this.at + by); } } }, icon(name));
+    this.live = h(
+      "button",
+      { type: "button", on: { click: () => this.playNow() } },
+      icon("play"),
+      "Play now with this network",
+    );
+    const step = (by, name, label) =>
+      h(
+        "button",
+        {
+          type: "button",
+          class: "quiet",
+          "aria-label": label,
+          title: label,
+          on: {
+            click: () => {
+              this.pause();
+              this.go(this.at + by);
+            },
+          },
+        },
+        icon(name),
+      );
     this.stage = h("div", { class: "stage" }, this.canvas, this.tip);
-    this.empty = h("p", { class: "empty" }, "No game yet. The newest greedy game comes here when the run records clips.");
-    this.screen = h("div", { hidden: true }, this.stage, this.facts, this.values,
-      h("div", { class: "controls" }, this.playButton, step(-1, "back", "One frame back"), this.scrub, step(1, "forth", "One frame on"), this.speed));
-    this.element = h("section", { class: "card player", "aria-label": "Game" },
+    this.empty = h(
+      "p",
+      { class: "empty" },
+      "No game yet. The newest greedy game comes here when the run records clips.",
+    );
+    this.screen = h(
+      "div",
+      { hidden: true },
+      this.stage,
+      this.facts,
+      this.values,
+      h(
+        "div",
+        { class: "controls" },
+        this.playButton,
+        step(-1, "back", "One frame back"),
+        this.scrub,
+        step(1, "forth", "One frame on"),
+        this.speed,
+      ),
+    );
+    this.element = h(
+      "section",
+      { class: "card player", "aria-label": "Game" },
       h("header", {}, h("h2", {}, "Game"), this.choice),
-      this.empty, this.screen,
-      h("div", { class: "row" }, this.live, h("label", { class: "check" }, this.best, "best network")));
+      this.empty,
+      this.screen,
+      h(
+        "div",
+        { class: "row" },
+        this.live,
+        h("label", { class: "check" }, this.best, "best network"),
+      ),
+    );
     this._shown();
   }
 
@@ -67,8 +143,13 @@ export class Player {
     this.files = files;
     this.clips = [...clips].sort((a, b) => b.env_steps - a.env_steps);
     const chosen = this.choice.value;
-    fill(this.choice, h("option", { value: NEWEST }, clips.length ? "the newest" : "none"),
-      this.clips.map((clip) => h("option", { value: clip.file }, `${short(clip.env_steps)} steps: ${number(clip.return)}`)));
+    fill(
+      this.choice,
+      h("option", { value: NEWEST }, clips.length ? "the newest" : "none"),
+      this.clips.map((clip) =>
+        h("option", { value: clip.file }, `${short(clip.env_steps)} steps: ${number(clip.return)}`),
+      ),
+    );
     this.choice.value = this.clips.some(({ file }) => file === chosen) ? chosen : NEWEST;
     this.choice.hidden = !clips.length;
     if (this.choice.value === NEWEST && clips.length && !this.own) this.load(this.clips[0].file);
@@ -92,7 +173,10 @@ export class Player {
     this.live.disabled = true;
     this.live.setAttribute("aria-busy", "true");
     try {
-      const clip = await api.play(this.name, { seed: Math.floor(Math.random() * 2 ** 31), best: this.best.checked });
+      const clip = await api.play(this.name, {
+        seed: Math.floor(Math.random() * 2 ** 31),
+        best: this.best.checked,
+      });
       this.own = true;
       this.show(clip);
     } catch (error) {
@@ -137,8 +221,18 @@ export class Player {
     // A game of our own draws its values itself, a stranger's pixels do not.
     const plain = q?.length && scene.shapes.some(({ kind }) => kind === "image");
     this.values.hidden = !plain;
-    if (plain) fill(this.values, q.map((value, n) => h("span", { class: n === action ? "chosen" : null },
-      h("small", {}, `Q ${n}`), number(value, 3))));
+    if (plain)
+      fill(
+        this.values,
+        q.map((value, n) =>
+          h(
+            "span",
+            { class: n === action ? "chosen" : null },
+            h("small", {}, `Q ${n}`),
+            number(value, 3),
+          ),
+        ),
+      );
   }
 
   toggle() {
@@ -161,7 +255,10 @@ export class Player {
       const last = this.clip.frames.length - 1;
       if (this.at === last) this.go(0);
       else this.go(Math.min(last, this.at + frames));
-      this.due = this.at === last ? now + PAUSE : Math.max(now - wait, this.due + frames * wait) + (this.at === 0 ? wait : 0);
+      this.due =
+        this.at === last
+          ? now + PAUSE
+          : Math.max(now - wait, this.due + frames * wait) + (this.at === 0 ? wait : 0);
     };
     this.frame = requestAnimationFrame(tick);
   }
@@ -194,8 +291,14 @@ export class Player {
   _key(event) {
     const does = {
       " ": () => this.toggle(),
-      ArrowLeft: () => { this.pause(); this.go(this.at - 1); },
-      ArrowRight: () => { this.pause(); this.go(this.at + 1); },
+      ArrowLeft: () => {
+        this.pause();
+        this.go(this.at - 1);
+      },
+      ArrowRight: () => {
+        this.pause();
+        this.go(this.at + 1);
+      },
       Home: () => this.go(0),
       End: () => this.go(Infinity),
     }[event.key];

@@ -1,7 +1,8 @@
 /* One run: what it learns, where its time goes, its game, and its knobs. */
 
-import { Chart, Group } from "./chart.js";
+import { Chart } from "./chart.js";
 import { fill, h, note, seldom } from "./dom.js";
+import { Group, UNITS, axisChoice } from "./group.js";
 import { api, listen } from "./net.js";
 import { clock, duration, moment, number, percent, short, whole } from "./numbers.js";
 import { Player } from "./player.js";
@@ -24,20 +25,45 @@ const CHARTS = [
   { title: "Epsilon", lines: [["epsilon", "", "series-3"]] },
   { title: "Learning rate", lines: [["lr", "", "series-3"]], log: true },
   { title: "Steps per second", lines: [["steps_per_second", "", "series-5"]], say: short },
-  { title: "Memory", lines: [["memory_mb", "", "series-5"]], say: (value) => `${number(value, 3)} MB` },
+  {
+    title: "Memory",
+    lines: [["memory_mb", "", "series-5"]],
+    say: (value) => `${number(value, 3)} MB`,
+  },
 ];
-const RETURN = [["return", "training", "series-0", "line"], ["eval.mean", "greedy", "series-1", "points"]];
-const NOT_DRAWN = new Set(["env_steps", "seconds", "updates", "episodes", "time", "eval.episodes", "eval.std",
-  ...RETURN.map(([key]) => key), ...CHARTS.flatMap(({ lines }) => lines.map(([key]) => key))]);
+const RETURN = [
+  ["return", "training", "series-0", "line"],
+  ["eval.mean", "greedy", "series-1", "points"],
+];
+const NOT_DRAWN = new Set([
+  "env_steps",
+  "seconds",
+  "updates",
+  "episodes",
+  "time",
+  "eval.episodes",
+  "eval.std",
+  ...RETURN.map(([key]) => key),
+  ...CHARTS.flatMap(({ lines }) => lines.map(([key]) => key)),
+]);
 /** What kind of line of the log that is. */
-const KINDS = [["bad", /^(refused|failed|damaged)/], ["warm", /^(warning|interrupted)/], ["soft", /^greedy mean/]];
+const KINDS = [
+  ["bad", /^(refused|failed|damaged)/],
+  ["warm", /^(warning|interrupted)/],
+  ["soft", /^greedy mean/],
+];
 
 /** Evaluations with their standard error, everything else with its extremes. */
 function drawn(series, [key, name, colour, kind = "line"]) {
   const found = series[key];
   if (!found?.x.length) return null;
   const error = found.error;
-  const bars = error ? { low: found.mean.map((mean, n) => mean - error[n]), high: found.mean.map((mean, n) => mean + error[n]) } : {};
+  const bars = error
+    ? {
+        low: found.mean.map((mean, n) => mean - error[n]),
+        high: found.mean.map((mean, n) => mean + error[n]),
+      }
+    : {};
   return { ...found, ...bars, name, colour, kind };
 }
 
@@ -82,40 +108,77 @@ class RunPage {
     this.bar = h("div");
     this.warnings = h("div", { class: "warnings", role: "status" });
     this.returns = this.newChart({ title: "Return", tall: true });
-    this.stages = this.newChart({ title: "Where the time goes", domain: [0, 1], say: percent, axis: percent });
+    this.stages = this.newChart({
+      title: "Where the time goes",
+      domain: [0, 1],
+      say: percent,
+      axis: percent,
+    });
     this.stages.element.classList.add("wide");
     this.grid = h("div", { class: "charts" });
     this.moreGrid = h("div", { class: "charts" });
-    this.moreBox = h("details", { class: "more", hidden: true, on: { toggle: () => this.askSeries() } },
-      h("summary", {}, "Everything else that was measured"), this.moreGrid);
+    this.moreBox = h(
+      "details",
+      { class: "more", hidden: true, on: { toggle: () => this.askSeries() } },
+      h("summary", {}, "Everything else that was measured"),
+      this.moreGrid,
+    );
     this.lines = h("ol", { class: "log" });
     this.config = h("div", { class: "config" });
-    this.axis = ["env_steps", "seconds"].map((x, n) => h("button", { type: "button", "aria-pressed": String(x === this.x),
-      on: { click: () => this._along(x) } }, ["steps", "time"][n]));
-    fill(this.main,
-      h("div", { class: "head" },
+    fill(
+      this.main,
+      h(
+        "div",
+        { class: "head" },
         h("div", { class: "title" }, h("h1", {}, this.name), this.badge, this.kind),
-        this.steering.actions),
-      this.tiles, this.bar, this.warnings,
-      h("div", { class: "run" },
+        this.steering.actions,
+      ),
+      this.tiles,
+      this.bar,
+      this.warnings,
+      h(
+        "div",
+        { class: "run" },
         this.returns.element,
-        h("aside", { class: "side" }, this.player.element, this.steering.element,
-          h("section", { class: "card" }, h("header", {}, h("h2", {}, "Log")), this.lines)),
-        h("section", { class: "rest", "aria-label": "Measurements" }, this.grid, this.stages.element, this.moreBox,
-          h("details", { class: "card", open: innerWidth > 1000 }, h("summary", {}, "Configuration"), this.config))));
-    this.returns.tools.prepend(h("div", { class: "segments", role: "group", "aria-label": "Horizontal axis" }, this.axis));
+        h(
+          "aside",
+          { class: "side" },
+          this.player.element,
+          this.steering.element,
+          h("section", { class: "card" }, h("header", {}, h("h2", {}, "Log")), this.lines),
+        ),
+        h(
+          "section",
+          { class: "rest", "aria-label": "Measurements" },
+          this.grid,
+          this.stages.element,
+          this.moreBox,
+          h(
+            "details",
+            { class: "card", open: innerWidth > 1000 },
+            h("summary", {}, "Configuration"),
+            this.config,
+          ),
+        ),
+      ),
+    );
+    this.returns.tools.prepend(axisChoice(this.x, (x) => this._along(x)));
   }
 
   async start() {
-    this.stopListening = listen([this.name], {
-      rows: ({ name }) => {
-        if (name === this.name) {
-          this.askSeries();
-          this.askAbout();
-        }
+    this.stopListening = listen(
+      [this.name],
+      {
+        rows: ({ name }) => {
+          if (name === this.name) {
+            this.askSeries();
+            this.askAbout();
+          }
+        },
+        runs: (rows) => this._rows(rows),
       },
-      runs: (rows) => this._rows(rows),
-    }, () => this._again());
+      () => this._again(),
+    );
     await this.loadAbout();
     await this.loadSeries();
   }
@@ -148,7 +211,12 @@ class RunPage {
       this.player.offer(about.clips);
       this.steering.update(about, this.now);
     } catch (error) {
-      if (!this.about) fill(this.main, h("p", { class: "empty" }, error.message), h("p", {}, h("a", { href: "#/" }, "All runs")));
+      if (!this.about)
+        fill(
+          this.main,
+          h("p", { class: "empty" }, error.message),
+          h("p", {}, h("a", { href: "#/" }, "All runs")),
+        );
     }
   }
 
@@ -159,8 +227,16 @@ class RunPage {
     this.loading = true;
     try {
       const more = this.moreBox.open ? this.keys.filter((key) => !NOT_DRAWN.has(key)) : [];
-      const wanted = [...RETURN, ...CHARTS.flatMap(({ lines }) => lines)].map(([key]) => key).filter((key) => this.keys.includes(key));
-      const found = await api.series(this.name, [...wanted, ...more], this.x, POINTS, this.group.zoom);
+      const wanted = [...RETURN, ...CHARTS.flatMap(({ lines }) => lines)]
+        .map(([key]) => key)
+        .filter((key) => this.keys.includes(key));
+      const found = await api.series(
+        this.name,
+        [...wanted, ...more],
+        this.x,
+        POINTS,
+        this.group.zoom,
+      );
       if (!this.closed) this._draw(found, more);
     } catch (error) {
       if (!this.warned) note(error.message, "bad");
@@ -175,9 +251,11 @@ class RunPage {
 
   _draw({ series, marks, stages, last, x }, more) {
     if (x !== this.x) return;
-    const unit = this.x === "seconds" ? "s" : "steps";
+    const unit = UNITS[this.x];
     this.group.ends = [0, Math.max(...Object.values(last ?? {}).map(([at]) => at), 1e-9)];
-    this.now = Object.fromEntries(Object.entries(last ?? {}).map(([key, [, value]]) => [key, value]));
+    this.now = Object.fromEntries(
+      Object.entries(last ?? {}).map(([key, [, value]]) => [key, value]),
+    );
     this.returns.show(RETURN.map((line) => drawn(series, line)).filter(Boolean), marks, unit);
     for (const { chart, lines } of this.charts)
       chart.show(lines.map((line) => drawn(series, line)).filter(Boolean), marks, unit);
@@ -187,7 +265,9 @@ class RunPage {
         this.more.set(key, { chart });
         this.moreGrid.append(chart.element);
       }
-      this.more.get(key).chart.show([drawn(series, [key, "", "series-6"])].filter(Boolean), marks, unit);
+      this.more
+        .get(key)
+        .chart.show([drawn(series, [key, "", "series-6"])].filter(Boolean), marks, unit);
     }
     const shares = stageSeries(stages);
     this.stages.element.hidden = !shares.length;
@@ -201,7 +281,6 @@ class RunPage {
     this.x = x;
     this.group.zoom = this.group.ends = null;
     this.group.at = null;
-    this.axis.forEach((button, n) => button.setAttribute("aria-pressed", String(["env_steps", "seconds"][n] === x)));
     this.loadSeries();
   }
 
@@ -210,9 +289,15 @@ class RunPage {
     const { row } = this;
     const paused = this.about?.knobs?.paused === true;
     fill(this.badge, state(row.status, paused && row.status === "running"));
-    this.kind.textContent = [row.env ?? record.env_name ?? record.env, [row.algo ?? record.algo, row.engine ?? record.engine].filter(Boolean).join(" \u00b7 "),
-      record.device, Number.isFinite(row.seed ?? record.seed) ? `seed ${row.seed ?? record.seed}` : "",
-      record.started ? `started ${moment(record.started)}` : ""].filter(Boolean).join(", ");
+    this.kind.textContent = [
+      row.env ?? record.env_name ?? record.env,
+      [row.algo ?? record.algo, row.engine ?? record.engine].filter(Boolean).join(" \u00b7 "),
+      record.device,
+      Number.isFinite(row.seed ?? record.seed) ? `seed ${row.seed ?? record.seed}` : "",
+      record.started ? `started ${moment(record.started)}` : "",
+    ]
+      .filter(Boolean)
+      .join(", ");
     fill(this.bar, progress(row, true));
     this._tiles();
   }
@@ -225,22 +310,52 @@ class RunPage {
       ["Best greedy", number(row.best)],
       ["Steps", short(row.env_steps)],
       ["Training", duration(row.train_seconds)],
-      ["Steps a second", short(row.status === "running" ? now.steps_per_second : result?.steps_per_second ?? now.steps_per_second)],
-      ["Memory", now.memory_mb ? `${number(now.memory_mb, 3)} MB` : result?.peak_memory_mb ? `${number(result.peak_memory_mb, 3)} MB` : "\u2013"],
+      [
+        "Steps a second",
+        short(
+          row.status === "running"
+            ? now.steps_per_second
+            : (result?.steps_per_second ?? now.steps_per_second),
+        ),
+      ],
+      [
+        "Memory",
+        now.memory_mb
+          ? `${number(now.memory_mb, 3)} MB`
+          : result?.peak_memory_mb
+            ? `${number(result.peak_memory_mb, 3)} MB`
+            : "\u2013",
+      ],
     ];
     if (this.tiles.children.length !== tiles.length)
-      fill(this.tiles, tiles.map(([title]) => h("div", {}, h("dt", {}, title), h("dd"))));
-    tiles.forEach(([, value], n) => { this.tiles.children[n].lastChild.textContent = value; });
+      fill(
+        this.tiles,
+        tiles.map(([title]) => h("div", {}, h("dt", {}, title), h("dd"))),
+      );
+    tiles.forEach(([, value], n) => {
+      this.tiles.children[n].lastChild.textContent = value;
+    });
   }
 
   _keys(keys) {
     this.keys = keys;
     for (const options of CHARTS) {
-      if (!options.lines.some(([key]) => keys.includes(key)) || this.charts.some((one) => one.title === options.title)) continue;
+      if (
+        !options.lines.some(([key]) => keys.includes(key)) ||
+        this.charts.some((one) => one.title === options.title)
+      )
+        continue;
       const entry = { ...options, chart: this.newChart(options) };
       this.charts.push(entry);
-      this.charts.sort((a, b) => CHARTS.findIndex((one) => one.title === a.title) - CHARTS.findIndex((one) => one.title === b.title));
-      this.grid.insertBefore(entry.chart.element, this.grid.children[this.charts.indexOf(entry)] ?? null);
+      this.charts.sort(
+        (a, b) =>
+          CHARTS.findIndex((one) => one.title === a.title) -
+          CHARTS.findIndex((one) => one.title === b.title),
+      );
+      this.grid.insertBefore(
+        entry.chart.element,
+        this.grid.children[this.charts.indexOf(entry)] ?? null,
+      );
     }
     this.moreBox.hidden = !keys.some((key) => !NOT_DRAWN.has(key));
     this.askSeries();
@@ -251,10 +366,27 @@ class RunPage {
     const text = JSON.stringify(lines);
     if (text === this.logged) return;
     this.logged = text;
-    fill(this.lines, [...lines].reverse().map((line) => h("li", { class: KINDS.find(([, kind]) => kind.test(line.text))?.[0] },
-      h("button", { type: "button", class: "at", title: "Show in the charts", on: { click: () => this._showAt(line) } }, whole(line.env_steps)),
-      h("span", { class: "said" }, line.text),
-      h("time", {}, line.time ? clock(new Date(1000 * line.time)) : ""))));
+    fill(
+      this.lines,
+      [...lines].reverse().map((line) =>
+        h(
+          "li",
+          { class: KINDS.find(([, kind]) => kind.test(line.text))?.[0] },
+          h(
+            "button",
+            {
+              type: "button",
+              class: "at",
+              title: "Show in the charts",
+              on: { click: () => this._showAt(line) },
+            },
+            whole(line.env_steps),
+          ),
+          h("span", { class: "said" }, line.text),
+          h("time", {}, line.time ? clock(new Date(1000 * line.time)) : ""),
+        ),
+      ),
+    );
   }
 
   _showAt({ env_steps: steps }) {
@@ -264,8 +396,19 @@ class RunPage {
   }
 
   _warnings(warnings) {
-    fill(this.warnings, (warnings ?? []).slice(-WARNINGS).reverse().map((one) => h("p", { class: "warning" },
-      `${one.why ?? "warning"}${Number.isFinite(one.env_steps) ? `, at step ${whole(one.env_steps)}` : ""}`)));
+    fill(
+      this.warnings,
+      (warnings ?? [])
+        .slice(-WARNINGS)
+        .reverse()
+        .map((one) =>
+          h(
+            "p",
+            { class: "warning" },
+            `${one.why ?? "warning"}${Number.isFinite(one.env_steps) ? `, at step ${whole(one.env_steps)}` : ""}`,
+          ),
+        ),
+    );
   }
 
   _config(record) {
@@ -273,12 +416,36 @@ class RunPage {
     if (text === this.configured) return;
     this.configured = text;
     const table = (title, values) => {
-      const entries = Object.entries(values ?? {}).filter(([, value]) => typeof value !== "object" || value === null);
-      return entries.length ? h("div", {}, h("h3", {}, title), h("dl", {}, entries.map(([key, value]) =>
-        h("div", {}, h("dt", {}, key), h("dd", {}, value === null || value === "" ? "\u2013" : String(value)))))) : null;
+      const entries = Object.entries(values ?? {}).filter(
+        ([, value]) => typeof value !== "object" || value === null,
+      );
+      return entries.length
+        ? h(
+            "div",
+            {},
+            h("h3", {}, title),
+            h(
+              "dl",
+              {},
+              entries.map(([key, value]) =>
+                h(
+                  "div",
+                  {},
+                  h("dt", {}, key),
+                  h("dd", {}, value === null || value === "" ? "\u2013" : String(value)),
+                ),
+              ),
+            ),
+          )
+        : null;
     };
-    fill(this.config, table(`${record.algo ?? "Algorithm"}`, record.config), table("Run", { ...record.run_config, ...record.env_options, until: record.until }),
-      table("Versions", record.versions), table("Processor", record.processor));
+    fill(
+      this.config,
+      table(`${record.algo ?? "Algorithm"}`, record.config),
+      table("Run", { ...record.run_config, ...record.env_options, until: record.until }),
+      table("Versions", record.versions),
+      table("Processor", record.processor),
+    );
   }
 }
 
@@ -286,4 +453,3 @@ export function open(main, name) {
   const page = new RunPage(main, name);
   return () => page.close();
 }
-

@@ -5,7 +5,8 @@ import { colour } from "./colours.js";
 const AHEAD = 12; // frames whose pictures are decoded before they are due
 const KEPT = 64;
 const PLAIN = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
-const MONO = "ui-monospace, 'SF Mono', 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace";
+const MONO =
+  "ui-monospace, 'SF Mono', 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace";
 const pictures = new Map();
 
 /** A frame of a game that comes as pixels; decoded once, the oldest forgotten. */
@@ -51,7 +52,8 @@ function draw(pen, shape, again) {
     pen.fillText(shape.text, shape.x, shape.y);
   } else if (shape.kind === "image") {
     const image = picture(shape.data);
-    if (image.complete && image.naturalWidth) pen.drawImage(image, shape.x, shape.y, shape.w, shape.h);
+    if (image.complete && image.naturalWidth)
+      pen.drawImage(image, shape.x, shape.y, shape.w, shape.h);
     else image.addEventListener("load", again, { once: true });
   } else if (DRAWS[shape.kind]) {
     DRAWS[shape.kind](pen, shape);
