@@ -185,12 +185,14 @@ class GridArtist:
         caption: str,
         span: tuple[float, float] | None,
     ) -> list[Shape]:
-        x, y = self._above_value(int(state[self.field]))
+        cell = int(state[self.field])
+        layout = self.learned.board.layout
+        acts = bool(layout.kinds.flat[cell] == FREE)
+        x, y = self._above_value(cell) if acts else self._middle(cell)
         size = max(3.0, 0.25 * self.cell)
         shapes = [circle(x, y, size, "accent", "panel", max(1.0, 0.05 * self.cell))]
-        directions = self.learned.board.layout.directions
-        if action is not None and self.cell >= ROOM_FOR_ARROW:
-            across, down = WAYS[directions[action]]
+        if action is not None and acts and self.cell >= ROOM_FOR_ARROW:
+            across, down = WAYS[layout.directions[action]]
             reach = 0.11 * self.cell
             shapes.append(
                 arrow(x, y, across * reach, down * reach, max(1.0, 0.04 * self.cell), "panel")
