@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 from watched import balancer, by_hand, optimal, tabulated, wanderer
 
+from qlearn.algorithms.network.torch_player import TorchPlayer
 from qlearn.algorithms.table.greedy import Evaluator
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
+from qlearn.runs.training import train
 from qlearn.watching import clip as clips
 from qlearn.watching.clip import Clip, heading, play
 from qlearn.watching.pictures import png
@@ -156,6 +158,21 @@ def test_a_network_shades_a_board_too():
     clip = play(learner)
     assert clip["return"] == -6.0
     assert sum("value" in shape.get("fill", "") for shape in clip["ground"]) == 20
+
+
+def test_any_network_is_asked_for_its_values():
+    player = TorchPlayer(find("gym:watched/Counter-v0"), lambda net, rows, scale: rows @ net)
+    player.take(np.array([[3.0, -1.0]], np.float32))
+    assert player.values(np.array([2.0]), None).tolist() == [6.0, -2.0]
+
+
+def test_a_dicts_games_are_its_tables(tmp_path):
+    run = train("grid", engine="dict", steps=2_000, eval_episodes=1, out=tmp_path / "run")
+    learner, clip = run.learner(), play(run, seed=0)
+    assert clip["return"] == run.evaluate(1).mean
+    for frame in clip["frames"][:-1]:
+        assert frame["action"] == np.argmax(frame["q"])
+    assert clip["frames"][0]["q"] == pytest.approx(learner.values()[0], rel=1e-5)
 
 
 # Gymnasium's.
