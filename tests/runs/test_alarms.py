@@ -46,7 +46,9 @@ def test_three_bad_evaluations_in_a_row_are_a_collapse():
     assert [k for k, *_ in said_of(judged([-200, -10, -190, -180, -150]))] == [4]
 
 
-@pytest.mark.parametrize("means", [[10, 200, 120, 120, 120], [9.4, 9.6, 9.3, 9.3, 9.3], [5, 4, 6]])
+@pytest.mark.parametrize(
+    "means", [[10, 200, 120, 120, 120], [9.4, 9.6, 9.3, 9.3, 9.3], [5, 4, 6], [-7, -6, -7, -7, -7]]
+)
 def test_less_than_that_is_none(means):
     assert said_of(judged(means, std=1.0)) == []
 

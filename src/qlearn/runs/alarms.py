@@ -10,7 +10,7 @@ from typing import Any
 QUIET_ROWS = 10  # between two warnings of a kind
 RECENT_ROWS = 20
 LEAST_SECONDS = 5.0  # that those rows took; what is shorter says nothing of a speed
-SLOWER, SMALLER = 0.7, 0.1
+SLOWER, SMALLER, HALF = 0.7, 0.1, 0.5
 BAD_IN_A_ROW = 3
 SURE = 3.0  # standard errors
 
@@ -70,15 +70,15 @@ class Alarms:
         return f"collapsing: the best action leads by {gap:.3g}, usually by {usual:.3g}"
 
     def _judged(self, report: dict[str, Any]) -> str:
-        """Nearer to the worst evaluation than to the best, and surely not by chance."""
+        """Half of the best is gone, half of the way from the worst too, and surely not by chance."""
         mean = report["mean"]
         self._worst = min(self._worst, mean)
         if not self._best or mean > self._best["mean"]:
             self._best = report
-        best = self._best["mean"]
+        best = float(self._best["mean"])
         errors = math.hypot(*(r["std"] / math.sqrt(r["episodes"]) for r in (report, self._best)))
-        bad = mean < (best + self._worst) / 2 and best - mean > SURE * errors
-        self._bad = self._bad + 1 if bad else 0
+        much = max(HALF * abs(best), HALF * (best - self._worst), SURE * errors)
+        self._bad = self._bad + 1 if best - mean > much else 0
         if self._bad < BAD_IN_A_ROW:
             return ""
         return f"collapsing: {self._bad} greedy evaluations in a row far below the best, {best:.6g}"

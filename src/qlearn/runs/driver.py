@@ -16,8 +16,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from qlearn.runs.steering import Steering
 from qlearn.runs.watchers import Watcher, Watchers
 
 CHUNK_SECONDS = 0.05
+LOOK_SECONDS = 0.05  # between two looks at who steers, while it is paused
 LOG_LINES = 200  # about how many lines of metrics a run writes
 EVALUATION_SEED = 1_000_000_007  # greedy evaluations while training, the same for every run
 UNTIL_EPISODES, UNTIL_IN_A_ROW, UNTIL_STEPS = 20, 3, 1000
@@ -81,7 +83,7 @@ class Training:
         self.eval_border = self._eval_border()
         self._stops_at_episodes = "episodes" in inspect.signature(learner.advance).parameters
         self._stop = threading.Event()
-        self._chunk = 1000
+        self._chunk = 100
         self.steering, self.alarms = Steering(self), Alarms()
         self._logged_before = (0.0, 0)  # seconds and steps
         self._told: set[str] = set()
@@ -172,7 +174,7 @@ class Training:
     def _wait(self) -> None:
         """Paused: the clock stands, and who steers is still heard."""
         self.clock.stop()
-        while self.steering.paused and not self._stop.wait(CHUNK_SECONDS):
+        while self.steering.paused and not self._stop.wait(LOOK_SECONDS):
             self.steering.look()
             if self.watchers.wants(time.perf_counter()):
                 self.watchers.tell("looks", self)
@@ -197,7 +199,7 @@ class Training:
         if took < CHUNK_SECONDS / 2 and self.env_steps - done >= self._chunk:
             self._chunk *= 2
         elif took > 2 * CHUNK_SECONDS:
-            self._chunk = max(100, self._chunk // 2)
+            self._chunk = max(1, self._chunk // 2)
 
     def _advance(self, steps: int) -> np.ndarray:
         """To `steps` steps, or to the next border before them."""
@@ -419,8 +421,9 @@ class Training:
 
     def restore(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
         """Everything as it was at the checkpoint; lines logged after it are written again."""
-        before, after = self._metrics_around(about["metrics_bytes"])
-        self.steering.restore(about.get("knobs", {}), events(after))
+        size = about["metrics_bytes"]
+        later = events(self._rows(size, inf))
+        self.steering.restore(about.get("knobs", {}), later)
         self.returns = [arrays.pop("returns")]
         self.learner.set_state(arrays)
         self.clock.restore(about["train_seconds"])
@@ -433,26 +436,32 @@ class Training:
             mean, report = about["best"]
             self.best = Best(mean, report, time.perf_counter())
         self._logged_before = about["train_seconds"], about["env_steps"]
-        for row in before:
+        for row in self._rows(0, size):
             self.alarms.saw(row)
         # What somebody did at the very step that was saved is done; only knobs are turned again.
-        done = [row for row in events(after) if row["event"] != "set"]
-        self._cut_metrics(
-            about["metrics_bytes"], [row for row in done if row["env_steps"] == self.env_steps]
-        )
+        done = [row for row in later if row["event"] != "set"]
+        self._cut_metrics(size, [row for row in done if row["env_steps"] == self.env_steps])
 
     def begin_again(self) -> None:
         """No checkpoint was there: what was set will be set again, at the same steps."""
-        self.steering.remember(events(self._metrics_around(0)[1]))
+        self.steering.remember(events(self._rows(0, inf)))
         self._cut_metrics(0, [])
 
-    def _metrics_around(self, size: int) -> tuple[list[dict], list[dict]]:
-        """The rows before a checkpoint, and those after it."""
+    def _rows(self, begin: int, end: float) -> Iterator[dict[str, Any]]:
+        """The rows of metrics.jsonl whose lines begin within these bytes; torn ones are left out."""
         try:
             with open(self.folder.path / "metrics.jsonl", "rb") as file:
-                return rows_of(file.read(size)), rows_of(file.read())
+                file.seek(begin)
+                for line in file:
+                    if begin >= end:
+                        return
+                    begin += len(line)
+                    with contextlib.suppress(ValueError):
+                        row = json.loads(line)
+                        if isinstance(row, dict):
+                            yield row
         except FileNotFoundError:
-            return [], []
+            return
 
     def _cut_metrics(self, size: int, kept: list[dict[str, Any]]) -> None:
         path = self.folder.path / "metrics.jsonl"
@@ -463,16 +472,7 @@ class Training:
                 file.writelines((json.dumps(row) + "\n").encode() for row in kept)
 
 
-def rows_of(data: bytes) -> list[dict[str, Any]]:
-    """Lines of metrics.jsonl; what is torn is left out."""
-    rows = []
-    for line in data.splitlines():
-        with contextlib.suppress(ValueError):
-            rows.append(json.loads(line))
-    return [row for row in rows if isinstance(row, dict)]
-
-
-def events(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def events(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if "event" in row and isinstance(row.get("env_steps"), int)]
 
 

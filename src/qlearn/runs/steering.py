@@ -114,6 +114,9 @@ class Steering:
         elif wanted != self.paused:
             self.paused = wanted
             self._training.tell("pause" if wanted else "resume", knobs={PAUSED: wanted})
+            if wanted:
+                name = self._folder.name
+                self._training.say(f"{name} is paused; qlearn set {name} paused=false goes on")
 
     def _refuse(self, changes: dict[str, Any], why: str, **more: Any) -> None:
         why = " ".join(why.split())[:300]
