@@ -104,7 +104,6 @@ def test_what_is_no_row_is_left_out(folder):
 
 def test_a_line_too_long_is_skipped_alone(folder, monkeypatch):
     monkeypatch.setattr(series_module, "BLOCK", 256)
-    monkeypatch.setattr(series_module, "LONGEST_LINE", 1024)
     append(folder, [row(1, loss=1.0)])
     with open(folder / "metrics.jsonl", "a") as file:
         file.write("x" * 5000 + "\n")
@@ -194,3 +193,15 @@ def test_buckets_are_of_equal_width():
     found = downsample(x, x, 2)
     assert found["x"].tolist() == [1.0, 98.5]
     assert downsample(np.zeros(9), np.arange(9.0), 4)["high"].tolist() == [8.0]
+
+
+def test_many_evaluations_push_out_no_event(folder):
+    rows = [
+        event(1, "pause"),
+        *(judged(step, 1.0) for step in range(2, 1000)),
+        event(1000, "resume"),
+    ]
+    append(folder, rows)
+    told = read(folder).happenings()
+    assert (told[0], told[-1]) == (rows[0], rows[-1])
+    assert len(told) == 2 + series_module.KEPT_EVALUATIONS

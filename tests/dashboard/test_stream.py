@@ -94,7 +94,7 @@ def test_a_newcomer_is_told_everything_then_what_changes(site, home):
 
 def test_one_thread_looks_for_a_hundred_pages_and_none_for_nobody(site, home):
     folder = write_run(home, "a", [row(10)], status="running")
-    assert lookers() == 0
+    assert no_lookers()
 
     async def listen():
         pages = [Page(site, "runs=a") for _ in range(100)]

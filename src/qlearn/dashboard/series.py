@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -18,9 +18,8 @@ from qlearn.dashboard import codec
 from qlearn.dashboard.downsample import downsample
 
 BLOCK = 2**20  # bytes parsed at a time: others wait for the interpreter no longer than this takes
-LONGEST_LINE = 8 * 2**20
 MOST_COLUMNS, LONGEST_NAME = 200, 100
-KEPT_EVENTS = 2000
+KEPT_EVENTS, KEPT_EVALUATIONS = 500, 100
 WITNESS = 64  # bytes before the offset that must still be there
 STAGE_POINTS = 200
 AXES = ("env_steps", "seconds")
@@ -59,6 +58,14 @@ class Column:
         return self._rows.nbytes + self._values.nbytes
 
 
+class Happening(NamedTuple):
+    """An event or an evaluation: the how manieth, and where it stands on each axis."""
+
+    number: int
+    row: dict[str, Any]
+    at: dict[str, float]
+
+
 class Series:
     """The rows of one run so far. All methods may be called from any thread."""
 
@@ -76,8 +83,8 @@ class Series:
         self.columns: dict[str, Column] = {}
         self.stages: list[tuple[int, dict[str, float]]] = []
         self._stage_every = 1
-        self.events: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)
-        self.told: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)  # events and evaluations
+        self.events: deque[Happening] = deque(maxlen=KEPT_EVENTS)
+        self.evaluations: deque[Happening] = deque(maxlen=KEPT_EVALUATIONS)
         self._at = dict.fromkeys(AXES, 0.0)
         self._axes: dict[str, np.ndarray] = {}
         self._likeness: Series | None = None
@@ -122,14 +129,11 @@ class Series:
         self._identity, self._size = identity, about.st_size
 
     def _read_block(self, file: Any) -> bool:
-        """The whole lines of the next block; whether there were any."""
+        """The whole lines of the next block, one longer than that left out; whether it moved on."""
         file.seek(self._offset)
-        data, room = file.read(BLOCK), BLOCK
-        while b"\n" not in data and len(data) == room and room < LONGEST_LINE:
-            data += file.read(room)
-            room *= 2
+        data = file.read(BLOCK)
         end = data.rfind(b"\n") + 1
-        if not end and len(data) < room:
+        if not end and len(data) < BLOCK:
             return False  # a line that is being written
         self._skipping, skipped = not end, self._skipping
         lines = data[: end or len(data)]
@@ -147,7 +151,7 @@ class Series:
             if "event" in row:
                 self._take_event(row)
             elif "eval" in row:
-                self._tell(row)
+                self._keep(row, self.evaluations)
         numbers = np.arange(self.rows, self.rows + len(learned))
         self._take_columns(numbers, learned, "")
         for number, row in zip(numbers.tolist(), learned, strict=True):
@@ -191,12 +195,11 @@ class Series:
             number = _number(value)
             if number == number:
                 self._at[axis] = max(self._at[axis], number)
-        self.events.append({**row, "_at": dict(self._at)})
-        self._tell(row)
+        self._keep(row, self.events)
         self.warnings += row["event"] == "warning"
 
-    def _tell(self, row: dict[str, Any]) -> None:
-        self.told.append(row)
+    def _keep(self, row: dict[str, Any], among: deque[Happening]) -> None:
+        among.append(Happening(self.happened, row, dict(self._at)))
         self.happened += 1
 
     def _take_stages(self, number: int, machine: Any) -> None:
@@ -247,6 +250,14 @@ class Series:
                 return np.zeros(0), np.zeros(0)
             return self.axis(axis)[column.rows], column.values
 
+    def happenings(self) -> list[dict[str, Any]]:
+        """Events and evaluations in their order; many evaluations do not push out events."""
+        with self.lock:
+            return [
+                found.row
+                for found in sorted([*self.events, *self.evaluations], key=lambda one: one.number)
+            ]
+
     def best(self) -> float | None:
         with self.lock:
             column = self.columns.get("eval.mean")
@@ -285,7 +296,7 @@ class Series:
                 "loaded": 1.0,
                 "series": series,
                 "last": last,
-                "marks": [_mark(event, axis) for event in list(self.events)[-500:]],
+                "marks": [_mark(event, axis) for event in self.events],
                 "stages": self._stage_lists(x),
             }
 
@@ -333,8 +344,8 @@ def _number(value: Any) -> float:
     return float("nan")
 
 
-def _mark(event: dict[str, Any], axis: str) -> dict[str, Any]:
-    return {"x": event["_at"][axis], "event": event["event"], "label": label(event)}
+def _mark(event: Happening, axis: str) -> dict[str, Any]:
+    return {"x": event.at[axis], "event": event.row["event"], "label": label(event.row)}
 
 
 def label(event: dict[str, Any]) -> str:
@@ -344,6 +355,8 @@ def label(event: dict[str, Any]) -> str:
         said = ", ".join(f"{key} = {value}" for key, value in knobs.items())
     elif kind in ("refused", "warning") and isinstance(why, str):
         said = f"{kind}: {why}"
+    elif kind in ("pause", "resume"):
+        said = f"{kind}d"
     else:
         said = kind
     return said[:300]

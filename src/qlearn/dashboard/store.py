@@ -281,8 +281,7 @@ class Store:
         row = self.row(name)
         record = self.record(name)
         with series.lock:
-            events = [_public(event) for event in series.events]
-            told = list(series.told)
+            events = [event.row for event in series.events]
         return {
             "name": name,
             "row": row,
@@ -294,7 +293,7 @@ class Store:
             "events": events[-LOG_LINES:],
             "warnings": [event for event in events if event["event"] == "warning"][-LOG_LINES:],
             "clips": self.clips(folder),
-            "log": _log(record, told, row),
+            "log": _log(series.happenings(), row),
         }
 
     def knobs(self, folder: Path) -> dict[str, Any]:
@@ -378,11 +377,9 @@ def _share(
     return max(0.0, min(1.0, max(shares))) if shares else None
 
 
-def _log(
-    record: dict[str, Any], told: list[dict[str, Any]], row: dict[str, Any]
-) -> list[dict[str, Any]]:
+def _log(happenings: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:
     lines = [{"time": None, "env_steps": 0, "text": f"started {row['started'] or ''}".strip()}]
-    for entry in told[-LOG_LINES:]:
+    for entry in happenings[-LOG_LINES:]:
         said = label(entry) if "event" in entry else _evaluated(entry)
         if said:
             time_of = _number(_dict(entry, "machine").get("time"))
@@ -410,10 +407,6 @@ def _return_of(path: Path) -> float | None:
         return float(found[1]) if found else None
     except (OSError, EOFError, ValueError, gzip.zlib.error):  # type: ignore[attr-defined]
         return None
-
-
-def _public(event: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in event.items() if key != "_at"}
 
 
 def _best_of(saved: dict[str, Any]) -> list[Any]:
