@@ -372,13 +372,7 @@ class ComparePage {
                     h(
                       "td",
                       {},
-                      h(
-                        "code",
-                        {},
-                        config[name] === undefined || config[name] === ""
-                          ? "\u2013"
-                          : String(config[name]),
-                      ),
+                      h("code", {}, (config[name] ?? "") === "" ? "\u2013" : String(config[name])),
                     ),
                   ),
                 ),

@@ -13,7 +13,7 @@ const TITLES = {
 };
 const FIRST = ["env", "act", "learn"]; // lie at the bottom, in this order
 const LAST = ["other"];
-const STRETCHES = 60;
+const STRETCHES = 40;
 const COLOURS = 8;
 
 const rank = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) : LAST.includes(name) ? 99 : 50);
@@ -32,24 +32,24 @@ export function stageSeries(stages) {
     ends.map((end, k) => Math.max(0, stages[name][end] - (k ? stages[name][ends[k - 1]] : 0))),
   );
   const whole = ends.map((_, k) => spent.reduce((sum, of) => sum + of[k], 0) || 1);
+  // A stretch begins where the one before ended, and is as it is up to its own end.
+  const at = ends.flatMap((end, k) => [k ? x[ends[k - 1]] : 0, x[end]]);
+  const twice = (list) => list.flatMap((value) => [value, value]);
   const floor = ends.map(() => 0);
-  const at = ends.map((end) => x[end]);
   return names.map((name, n) => {
-    const mean = spent[n].map((seconds, k) => seconds / whole[k]);
-    const low = [...floor];
-    mean.forEach((share, k) => {
-      floor[k] += share;
+    const share = spent[n].map((seconds, k) => seconds / whole[k]);
+    const low = twice(floor);
+    share.forEach((of, k) => {
+      floor[k] += of;
     });
-    // The first stretch begins where the run did.
-    const from = (list) => [list[0], ...list];
     return {
       name: TITLES[name] ?? name.replaceAll("_", " "),
       kind: "area",
       colour: `stage-${name === "other" ? "other" : n % COLOURS}`,
-      x: [0, ...at],
-      mean: from(mean),
-      low: from(low),
-      high: from(floor.slice()),
+      x: at,
+      mean: twice(share),
+      low,
+      high: twice(floor),
     };
   });
 }

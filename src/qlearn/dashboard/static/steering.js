@@ -5,6 +5,7 @@ import { api } from "./net.js";
 import { number, whole } from "./numbers.js";
 
 const NOTCHES = 1000;
+const BELOW = 100; // times less than where it began a value from zero can be chosen
 const WIDE = 50; // times; a range that spans more is moved through in decades
 const TITLES = {
   epsilon: "Epsilon",
@@ -28,15 +29,20 @@ const UNITS = {
   target_every: "updates",
 };
 
-/** Between a place of the slider and a value. */
-function scale({ low, high, kind }) {
+/** Where a schedule's text begins. */
+const first = (value) => Number.parseFloat(String(value));
+
+/** Between a place of the slider and a value; in decades where the range spans many. */
+function scale({ low, high, kind, value: begun }) {
   const rounded = kind === "whole" || kind === "steps";
   const tidy = (value) => (rounded ? Math.round(value) : Number(value.toPrecision(3)));
-  if (low > 0 && high / low > WIDE) {
-    const span = Math.log(high / low);
+  // A range from zero has no first decade: it begins well below where the run began.
+  const [least, floor] = low > 0 ? [low, low] : [first(begun), first(begun) / BELOW];
+  if (least > 0 && low >= 0 && high / least > WIDE) {
+    const span = Math.log(high / floor);
     return {
-      value: (place) => tidy(low * Math.exp((place / NOTCHES) * span)),
-      place: (value) => (NOTCHES * Math.log(Math.max(low, value) / low)) / span,
+      value: (place) => (place > 0 ? tidy(floor * Math.exp((place / NOTCHES) * span)) : low),
+      place: (value) => (NOTCHES * Math.log(Math.max(floor, value) / floor)) / span,
     };
   }
   return {
@@ -48,9 +54,6 @@ function scale({ low, high, kind }) {
 /** A number where the text is one; a schedule's text stays a text. */
 const meant = (text) =>
   text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text.trim();
-
-/** Where a schedule's text begins. */
-const first = (value) => Number.parseFloat(String(value));
 
 class Knob {
   constructor(name, key, about) {
