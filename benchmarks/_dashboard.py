@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -19,16 +20,26 @@ KEYS = "return,eval.mean,loss,td_error,action_gap,epsilon,lr,steps_per_second,me
 
 
 @contextlib.contextmanager
-def served(home: Path) -> Iterator[str]:
-    """The address of a server over the folder."""
+def served(home: Path, cpu: list[float] | None = None) -> Iterator[str]:
+    """The address of a server over the folder; the CPU seconds it took once it listened, added."""
     words = [sys.executable, "-m", "qlearn", "serve", str(home), "--no-open", "--json", "--port"]
     process = subprocess.Popen([*words, "0"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
+    url = json.loads(process.stdout.readline())["url"]
+    starting = cpu_seconds(process.pid)
     try:
-        yield json.loads(process.stdout.readline())["url"]
+        yield url
     finally:
+        if cpu is not None:
+            cpu.append(cpu_seconds(process.pid) - starting)
         process.send_signal(signal.SIGINT)
         process.wait()
+
+
+def cpu_seconds(process: int) -> float:
+    """Of a living process, all its threads; Linux alone tells."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def get(url: str, path: str) -> tuple[float, bytes]:

@@ -41,6 +41,9 @@ def test_no_host_at_all(site):
         ({"x_qlearn_token": "\xe9"}, 403),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"origin": ""}, 403),
+        ({"origin": f"http://{HOST}/"}, 403),
         ({"origin": f"http://evil.example:{PORT}"}, 403),
         ({"origin": f"http://localhost:{PORT}"}, 403),
         ({"origin": f"ftp://{HOST}"}, 403),
@@ -159,7 +162,7 @@ class TestReachedFromElsewhere:
         assert (answer.status, answer.headers["location"]) == (303, "/")
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie
-        assert "SameSite=Strict" in cookie
+        assert "SameSite=Lax" in cookie
         assert site.get("/api/runs", host=host, cookie=cookie.partition(";")[0]).status == 200
 
     def test_a_name_that_can_be_rebound_is_refused(self, site):

@@ -11,6 +11,9 @@ from qlearn.errors import missing_extra
 from qlearn.runs.watchers import Watched, Watcher
 
 
+STDERR = 2  # where a notebook has no file for it, too
+
+
 class Beside(Watcher):
     """Shows a run in the browser from its first step; the training never waits for it."""
 
@@ -30,6 +33,6 @@ class Beside(Watcher):
         self._server = subprocess.Popen(
             [sys.executable, "-m", "qlearn", "serve", str(path.parent), "--of-run", path.name],
             stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,
+            stdout=STDERR,
             start_new_session=True,  # Ctrl-C is for the training
         )

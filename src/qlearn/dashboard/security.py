@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from qlearn.dashboard import codec
 
+HTTP = 80  # the port that no address names
 MOST_BODY = 64 * 2**10
 HEADER = "x-qlearn-token"
 POLICY = (
@@ -62,7 +63,8 @@ class Access:
     def check(self, scope: Scope) -> None:
         headers = _headers(scope)
         self._check_host(headers)
-        if scope["method"] not in ("GET", "HEAD", "POST"):
+        is_api = scope["path"].startswith("/api/")
+        if scope["method"] not in ("GET", "POST") and (scope["method"] != "HEAD" or is_api):
             raise Refused(405, f"{scope['method'][:20]} is not understood here; GET and POST are")
         site = headers.get("sec-fetch-site", "none")
         if site not in ("none", "same-origin") and scope["path"] != "/":
@@ -76,12 +78,13 @@ class Access:
 
     def _check_host(self, headers: dict[str, str]) -> None:
         name, port = _split(headers.get("host", ""))
-        if port not in (self.port, 0 if self.port in (0, 80) else self.port):
+        if (port or HTTP) != (self.port or HTTP):
             raise Refused(421, "the Host header names another port than this server's")
         if name == self.host.lower() or (self.only_here and is_loopback(name)):
             return
         # No name can be rebound that is an address already, and our own is not a stranger's.
-        if not self.only_here and (_is_address(name) or name == socket.gethostname().lower()):
+        own = socket.gethostname().lower()
+        if not self.only_here and (_is_address(name) or name in (own, f"{own}.local")):
             return
         raise Refused(421, "the Host header is not this server's")
 
@@ -103,8 +106,8 @@ class Access:
             raise Refused(403, f"a change needs this server's token in the header {HEADER}")
         origin = headers.get("origin")
         if origin is not None:
-            parts = urlsplit(origin)
-            if parts.scheme not in ("http", "https") or parts.netloc.lower() != headers["host"]:
+            scheme, _, place = origin.lower().partition("://")
+            if scheme not in ("http", "https") or place != headers["host"].lower():
                 raise Refused(403, "a change must come from this server's own page")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
@@ -158,8 +161,11 @@ class _Answer:
             await self._whole(status, kind, codec.dumps({"error": why}))
 
     async def enter(self, access: Access) -> None:
-        """The token moves from the address, which is seen and kept, into a cookie."""
-        cookie = f"{access.cookie}={access.token}; HttpOnly; SameSite=Strict; Path=/"
+        """The token moves from the address, which is seen and kept, into a cookie.
+
+        Lax: a strict one is not sent where the link was opened from a mail.
+        """
+        cookie = f"{access.cookie}={access.token}; HttpOnly; SameSite=Lax; Path=/"
         await self._whole(303, [(b"location", b"/"), (b"set-cookie", cookie.encode())], b"")
 
     async def _whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
@@ -185,8 +191,8 @@ def _limited(receive: Receive) -> Receive:
 
 def asked(scope: Scope) -> str | None:
     """The token of a printed link."""
-    found = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=100)
-    return found.get("token", [None])[0]
+    found = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    return found["token"][0] if "token" in found else None
 
 
 def is_loopback(host: str) -> bool:

@@ -67,6 +67,8 @@ def serve(
             access_log=False,
             lifespan="off",
             server_header=False,
+            proxy_headers=False,
+            ws="none",
             timeout_graceful_shutdown=2,
             h11_max_incomplete_event_size=32 * 2**10,
         )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import Any
-
-from starlette.concurrency import run_in_threadpool
 
 from qlearn.dashboard.store import Store
 from qlearn.errors import UserError
@@ -14,7 +13,7 @@ from qlearn.runs.answers import Unanswered
 from qlearn.runs.folder import RunFolder
 
 SET_SECONDS = 2.0  # the page waits; what takes longer is told by the run's events
-DO_SECONDS = 20.0
+DO_SECONDS = 20.0  # those who wait have threads of their own: nobody else waits for one
 NOT_TRAINED = "the run is not being trained; it holds from the next --resume"
 
 
@@ -24,7 +23,7 @@ async def change(store: Store, name: str, changes: dict[str, Any]) -> dict[str, 
     _check(changes)
     if not isinstance(folder.record.get("live"), dict):
         raise UserError(f"{name} says nothing of knobs; it was begun by an earlier qlearn")
-    return await run_in_threadpool(_turn, folder, changes)
+    return await asyncio.to_thread(_turn, folder, changes)
 
 
 def _turn(folder: RunFolder, changes: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +50,7 @@ async def do(store: Store, name: str, asked: dict[str, Any]) -> dict[str, Any]:
     what = asked.get("do")
     if what not in requests.KNOWN:
         raise UserError(f"do is one of {', '.join(requests.KNOWN)}")
-    return await run_in_threadpool(_ask, _whole(store, name), what)
+    return await asyncio.to_thread(_ask, _whole(store, name), what)
 
 
 def _ask(folder: RunFolder, what: str) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class Store:
             path = Path(os.path.realpath(self.home.joinpath(*parts)))
             if self.home in path.parents and self.file(path, "run.json") is not None:
                 return path
-        near = closest(name[:100], self._entries) if self._entries and fine else ""
+        near = closest(name[:100], list(self._entries)) if fine else ""
         raise NotThere(f"there is no run '{name[:100]}'{near}")
 
     def file(self, folder: Path, *parts: str) -> Path | None:
