@@ -70,7 +70,8 @@ def main() -> None:
     chosen = options.parse_args()
     tables: dict[str, Any] = {}
     for name in chosen.trainings:
-        what, pages = TRAININGS[name], []
+        what = TRAININGS[name]
+        pages: list[dict[str, Any]] = []
         alone(what)  # compiles
         contenders: dict[str, Callable[[], float]] = {
             WITHOUT: partial(alone, what), WITH: partial(watched, what, pages),

@@ -10,7 +10,6 @@ from qlearn.dashboard.server import EXTRA, NEEDED
 from qlearn.errors import missing_extra
 from qlearn.runs.watchers import Watched, Watcher
 
-
 STDERR = 2  # where a notebook has no file for it, too
 
 
