@@ -13,7 +13,6 @@ import { stageSeries } from "./stages.js";
 const POINTS = 400;
 const OFTEN = 500; // milliseconds between two looks at the curves
 const SELDOM = 1000; // and at the rest
-const WARNINGS = 3;
 
 /** Every chart that a run may have; those without numbers are not shown. */
 const CHARTS = [
@@ -395,19 +394,14 @@ class RunPage {
     this.returns.element.scrollIntoView({ block: "center", behavior: "smooth" });
   }
 
+  /** The newest of each kind; all of them stand in the log. */
   _warnings(warnings) {
+    const newest = new Map(warnings.map((one) => [one.kind, one]));
     fill(
       this.warnings,
-      (warnings ?? [])
-        .slice(-WARNINGS)
-        .reverse()
-        .map((one) =>
-          h(
-            "p",
-            { class: "warning" },
-            `${one.why ?? "warning"}${Number.isFinite(one.env_steps) ? `, at step ${whole(one.env_steps)}` : ""}`,
-          ),
-        ),
+      [...newest.values()].map(({ why, env_steps: steps }) =>
+        h("p", { class: "warning" }, `${why ?? "warning"}, at step ${whole(steps)}`),
+      ),
     );
   }
 
