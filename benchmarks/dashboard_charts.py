@@ -28,7 +28,7 @@ from _report import arguments, record, times
 from qlearn.watching.palette import palettes
 
 STATIC = Path(__file__).parent.parent / "src" / "qlearn" / "dashboard" / "static"
-OWN = ("chart.js", "group.js", "export.js", "dom.js", "numbers.js", "colours.js", "net.js", "stages.js")
+OWN = ("chart.js", "group.js", "export.js", "dom.js", "numbers.js", "colours.js", "net.js", "stages.js")  # fmt: skip
 UPDATES, WATCHED = 20, 4.0
 
 PAGE = """<!doctype html><meta charset="utf-8"><meta name="qlearn-token" content="">

@@ -18,7 +18,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs the packag
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TRAIN = (sys.executable, "-m", "qlearn", "train")
 DICT = ("--engine", "dict", "--quiet")
-LONG = ("--steps", "3m", "--set", "env.buckets=4", "eval_every=20000", "epsilon=0.5")
+LONG = ("--steps", "2M", "--set", "env.buckets=4", "eval_every=20000", "epsilon=0.5")
 SNAKE = ("--algo", "table", "--steps", "300", "--set", "env.size=5", "env.observation=features",
          "env.buckets=2")  # fmt: skip
 SCRIPT = "<img src=x onerror=document.title='gone'>"
