@@ -105,6 +105,77 @@ def test_without_a_keyboard_nobody_can_play_by_it(capsys, monkeypatch):
     assert "--player random" in complaint(capsys, "grid", "--player", "keyboard")
 
 
+# Films.
+
+
+def test_a_game_becomes_a_gif(run, tmp_path, capsys):
+    file = tmp_path / "game.gif"
+    assert watch(run, "--gif", file, "--json") == 0
+    assert report_of(capsys) == {"file": str(file), "frames": 10, "return": -7.0}
+    with Image.open(file) as film:
+        assert (film.format, film.n_frames) == ("GIF", 10)
+
+
+def test_light_or_dark_as_fast_as_one_likes(run, tmp_path, capsys):
+    file = tmp_path / "game.gif"
+    assert watch(run, "--gif", file, "--dark", "--fps", 5, "--best-game", "--best") == 0
+    said = capsys.readouterr()
+    assert said.out == f"{file}: 10 frames, score -7\n"
+    with Image.open(file) as film:
+        assert film.info["duration"] == 200
+        assert max(film.convert("RGB").getpixel((2, 2))) < 60
+
+
+def test_a_game_becomes_an_mp4(run, tmp_path, capsys):
+    av = pytest.importorskip("av")
+    file = tmp_path / "game.mp4"
+    assert watch(run, "--mp4", file, "--json", "--max-steps", 3) == 0
+    said = capsys.readouterr()
+    assert "cut off after 3 steps" in said.err
+    report = json.loads(said.out)
+    with av.open(str(file)) as film:
+        assert sum(1 for _ in film.decode(video=0)) == report["frames"]
+
+
+def test_a_terminal_may_show_the_best_game(run, capsys):
+    assert watch(run, "--terminal", "--best-game", "--json") == 0
+    assert report_of(capsys)["return"] == -7.0
+
+
+def test_a_terminal_cannot_show_gymnasiums_own(taxi, capsys):
+    assert "cannot be drawn in a terminal" in complaint(capsys, taxi, "--terminal")
+
+
+def test_the_browser_opens_at_the_run(run, capsys, monkeypatch):
+    server = pytest.importorskip("qlearn.dashboard.server")
+    asked = {}
+
+    def serve(home, announce, **how):
+        asked.update(how, home=home)
+        announce("http://127.0.0.1:1/")
+
+    monkeypatch.setattr(server, "serve", serve)
+    assert watch(run, "--browser") == 0
+    assert asked["home"] == run.parent
+    assert asked["page"] == f"#/run/{run.name}"
+    assert "http://127.0.0.1:1/" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("how", [["--gif", "x.gif"], ["--mp4", "x.mp4"], ["--browser"]])
+def test_an_environment_alone_has_no_game_to_film(tmp_path, capsys, monkeypatch, how):
+    monkeypatch.chdir(tmp_path)
+    assert "qlearn train grid makes one" in complaint(capsys, "grid", *how)
+
+
+@pytest.mark.parametrize(("option", "name"), [("--gif", "x.png"), ("--mp4", "x"), ("--gif", "")])
+def test_a_films_name_says_what_it_is(run, capsys, option, name):
+    assert f"must end in .{option[2:]}" in complaint(capsys, run, option, name)
+
+
+def test_one_game_is_the_best_or_the_worst(run, capsys):
+    assert "not allowed with" in complaint(capsys, run, "--best-game", "--worst-game")
+
+
 # The board as text.
 
 

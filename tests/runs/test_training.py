@@ -38,8 +38,9 @@ def home(tmp_path, monkeypatch):
 
 
 def metrics(path):
-    """Every line without what depends on the machine."""
+    """Every line of learning and judging, without what depends on the machine."""
     rows = [json.loads(line) for line in (Path(path) / "metrics.jsonl").read_text().splitlines()]
+    rows = [row for row in rows if "event" not in row]
     return [{key: value for key, value in row.items() if key != "machine"} for row in rows]
 
 

@@ -31,8 +31,11 @@ COMMANDS = {
     "calibrate": "measure which engine, device and threads are fastest here",
     "hardware": "a circuit that learns: generate, simulate, verify, synthesize",
     "watch": "see an environment played",
+    "serve": "see runs in the browser while they learn, and steer them",
     "envs": "list the environments",
     "runs": "list the runs",
+    "set": "change a run while it is trained: epsilon, lr, ...",
+    "save": "have a run write a checkpoint now",
     "import": "make a run out of a file of weights",
     "export": "write what a run has learned: text, or a PyTorch state dict",
     "check": "find the mistakes in an environment of your own",
@@ -109,7 +112,8 @@ def _main(argv: list[str], console: Console) -> int:
     with contextlib.redirect_stdout(sys.stderr):
         console.json = True
         report = command.run(arguments, console)
-    print(json.dumps(report, default=_plain))
+    if report is not None:  # else it has been said
+        print(json.dumps(report, default=_plain))
     sys.stdout.flush()
     return exit_code(report)
 

@@ -31,14 +31,14 @@ def write_board(run: Run, best: bool, name: str) -> str:
     from qlearn.algorithms.table import picture
     from qlearn.runs.curve import title_of
 
-    path = _png_path(name, "--png")
+    path = path_for(name, "--png")
     return _write(path, picture.png(_board_of(run, best), title_of(run.folder.record)))
 
 
 def write_curve(run: Run, name: str) -> str:
     from qlearn.runs import curve
 
-    path = _png_path(name, "--curve")
+    path = path_for(name, "--curve")
     return _write(path, curve.png(run.folder))
 
 
@@ -56,11 +56,16 @@ def _board_of(run: Run, best: bool) -> Board:
     return board_of(learner.environment, learner.values(), learner.config.initial)
 
 
-def _png_path(name: str, option: str) -> Path:
+KINDS = {".png": "a PNG picture", ".gif": "a GIF film", ".mp4": "an MP4 film"}
+
+
+def path_for(name: str, option: str, suffix: str = ".png") -> Path:
     """Where the picture goes; refused before any work is done for it."""
     path = Path(name).expanduser().absolute()
-    if path.suffix.lower() != ".png":
-        raise UserError(f"{option} writes a PNG picture: its name must end in .png, not '{name}'")
+    if path.suffix.lower() != suffix:
+        raise UserError(
+            f"{option} writes {KINDS[suffix]}: its name must end in {suffix}, not '{name}'"
+        )
     if not path.parent.is_dir():
         raise UserError(f"{option}: there is no folder {path.parent}")
     if path.is_dir():

@@ -12,12 +12,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qlearn.cli import BEGUN, options
 from qlearn.cli.console import Console
 from qlearn.cli.durations import duration
 from qlearn.errors import UserError
+
+if TYPE_CHECKING:
+    from qlearn.runs.watchers import Watcher
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tensorboard", action="store_true", help="event files in the run's folder"
     )
+    parser.add_argument(
+        "--dashboard", action="store_true", help="show it in the browser while it learns"
+    )
+    parser.add_argument("--clips", action="store_true", help="record games while it learns")
     options.add_settings(parser, "any setting, such as lr=0.1 epsilon='1->0.05@0.5' env.slip=0.2")
 
 
@@ -87,13 +94,28 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
         if arguments.seeds is not None:
             if arguments.resume:
                 raise UserError("--resume goes on with one run, without --seeds")
+            how["watchers"] = _recording(arguments)
             return train_seeds(arguments.env, arguments.seeds, **how)
-        watchers = for_console(console)
+        watchers = [*for_console(console), *_recording(arguments)]
         how |= {"resume": arguments.resume, "watchers": watchers, "started": BEGUN}
         return train(arguments.env, **how).report
     except Interrupted as stopped:
         console.error(str(stopped))
         sys.exit(130)
+
+
+def _recording(arguments: argparse.Namespace) -> list[Watcher]:
+    """Who writes games down, and who shows everything in the browser."""
+    found: list[Watcher] = []
+    if arguments.dashboard or arguments.clips:
+        from qlearn.watching.recorder import Recorder
+
+        found.append(Recorder())
+    if arguments.dashboard:
+        from qlearn.dashboard.beside import Beside
+
+        found.append(Beside())
+    return found
 
 
 # Options that may also be written as settings: `--set steps=20k` is `--steps 20k`.

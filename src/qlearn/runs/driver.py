@@ -1,19 +1,25 @@
 """Trains: hands the learner its steps chunk by chunk, and does between chunks what must be done.
 
-Between chunks live metrics, greedy evaluations, checkpoints and Ctrl-C. What is logged depends on
-steps and episodes alone, never on the clock, so that a run can be reproduced line by line; what
-the clock decides (how long a chunk is, when a checkpoint is due) changes no number.
+Between chunks live metrics, greedy evaluations, checkpoints, steering and Ctrl-C. What is logged
+depends on steps and episodes alone, never on the clock, so that a run can be reproduced line by
+line; what the clock decides (how long a chunk is, when a checkpoint is due) changes no number. What
+somebody steers is a line of its own, with the step at which it was done.
 """
 
 from __future__ import annotations
 
 import contextlib
 import inspect
+import json
+import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from math import inf
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,15 +28,18 @@ from qlearn.algorithms.evaluation import Evaluation
 from qlearn.envs.batch import raised_inside
 from qlearn.errors import UserError
 from qlearn.runs import checkpoint
+from qlearn.runs.alarms import Alarms
 from qlearn.runs.borders import Border
-from qlearn.runs.config import RunConfig, every
+from qlearn.runs.config import RunConfig, every, take_from
 from qlearn.runs.folder import RunFolder
 from qlearn.runs.learner import Learner
 from qlearn.runs.run import Run
 from qlearn.runs.stages import LEARN, Clock, Stages
+from qlearn.runs.steering import Steering
 from qlearn.runs.watchers import Watcher, Watchers
 
 CHUNK_SECONDS = 0.05
+LOOK_SECONDS = 0.05  # between two looks at who steers, while it is paused
 LOG_LINES = 200  # about how many lines of metrics a run writes
 EVALUATION_SEED = 1_000_000_007  # greedy evaluations while training, the same for every run
 UNTIL_EPISODES, UNTIL_IN_A_ROW, UNTIL_STEPS = 20, 3, 1000
@@ -38,6 +47,7 @@ UNTIL_EVALUATIONS = 50  # with --until, at least about so many
 EPISODE_LOOKS = 1000  # steps between looks at the episodes of a learner that stops at none
 BEST_SECONDS = 1.0  # between two writes of the best network: each waits for the disk
 HELD_BYTES = 64 * 2**20  # of a best network that waits in memory
+RUN_KNOBS = ("eval_every", "checkpoint_seconds")
 
 
 class Interrupted(Exception):
@@ -59,7 +69,7 @@ class Training:
         watchers: Sequence[Watcher] = (),
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.folder, self.learner, self.started = folder, learner, started
+        self.folder, self.learner, self.started, self.say = folder, learner, started, say
         self.watchers = Watchers(watchers, say)
         self.settings = RunConfig(**folder.record["run_config"])
         self.until = folder.record.get("until")
@@ -73,7 +83,10 @@ class Training:
         self.eval_border = self._eval_border()
         self._stops_at_episodes = "episodes" in inspect.signature(learner.advance).parameters
         self._stop = threading.Event()
-        self._chunk = 1000
+        self._chunk = 100
+        self.steering, self.alarms = Steering(self), Alarms()
+        self._logged_before = (0.0, 0)  # seconds and steps
+        self._told: set[str] = set()
 
     def _log_border(self) -> Border:
         config = self.learner.config
@@ -138,6 +151,11 @@ class Training:
             self.clock.start()
             saved = time.perf_counter()
             while not self.learner.finished and self.solved is None:
+                self.steering.look()
+                if self.steering.paused:
+                    self._wait()
+                if self._stop.is_set():
+                    self._interrupt()
                 self._train_a_chunk()
                 self._look()
                 now = time.perf_counter()
@@ -146,12 +164,33 @@ class Training:
                 if self._stop.is_set():
                     self._interrupt()
                 if now - saved > self.settings.checkpoint_seconds:
-                    self._save()
+                    self._if_the_disk_lets(self._save)
                     saved = time.perf_counter()
                 elif self.best is not None and self.best.waited(now):
-                    self._write_best()
+                    self._if_the_disk_lets(self._write_best)
             self.clock.stop()
             return self._finish()
+
+    def _wait(self) -> None:
+        """Paused: the clock stands, and who steers is still heard."""
+        self.clock.stop()
+        while self.steering.paused and not self._stop.wait(LOOK_SECONDS):
+            self.steering.look()
+            if self.watchers.wants(time.perf_counter()):
+                self.watchers.tell("looks", self)
+        self.clock.start()
+
+    def _if_the_disk_lets(self, work: Callable[[], Any]) -> None:
+        """A disk that fails costs what it should have kept, not the training: it is said once."""
+        try:
+            work()
+        except (UserError, OSError) as error:
+            self._say_once("disk", f"{error}; the training goes on")
+
+    def _say_once(self, kind: str, text: str) -> None:
+        if kind not in self._told:
+            self._told.add(kind)
+            self.say(text)
 
     def _train_a_chunk(self) -> None:
         done, begun = self.env_steps, time.perf_counter()
@@ -160,7 +199,7 @@ class Training:
         if took < CHUNK_SECONDS / 2 and self.env_steps - done >= self._chunk:
             self._chunk *= 2
         elif took > 2 * CHUNK_SECONDS:
-            self._chunk = max(100, self._chunk // 2)
+            self._chunk = max(1, self._chunk // 2)
 
     def _advance(self, steps: int) -> np.ndarray:
         """To `steps` steps, or to the next border before them."""
@@ -168,7 +207,7 @@ class Training:
         borders = (self.log_border, self.eval_border)
         by_steps = [border.next_steps(played) for border in borders]
         by_episodes = [border.episodes for border in borders if border.episodes > played]
-        steps = min([steps, learner.config.steps, *filter(None, by_steps)])
+        steps = min(filter(None, [steps, learner.config.steps, *by_steps, self.steering.next_step]))
         try:
             if not by_episodes:
                 return learner.advance(steps)
@@ -198,10 +237,43 @@ class Training:
             "episodes": self.learner.episodes,
             "return": float(returns.mean()) if returns.size else None,
             **self.learner.figures(),
-            "machine": {"seconds": round(self.train_seconds, 6)},
+            "machine": self._machine(),
         }
-        self.folder.log(row)
+        self._write(row)
         self.watchers.tell("logged", self, row)
+
+    def _machine(self) -> dict[str, Any]:
+        """What a row says that would be another on another machine."""
+        seconds, (before, steps) = self.train_seconds, self._logged_before
+        took = seconds - before
+        self._logged_before = seconds, self.env_steps
+        return {
+            "seconds": round(seconds, 6),
+            "steps_per_second": round((self.env_steps - steps) / took, 3) if took > 0.0 else None,
+            "memory_mb": round(memory_mb(), 1),
+            "stages": {name: round(sums[0], 6) for name, sums in self.stages.sums().items()},
+        }
+
+    def _write(self, row: dict[str, Any]) -> None:
+        """A line of metrics.jsonl, and after it what it warns of."""
+        self.folder.log(row)
+        if self.folder.fault:
+            self._say_once("log", f"{self.folder.fault}; the training goes on without its metrics")
+        for kind, text in self.alarms.saw(row):
+            self.tell("warning", kind=kind, why=text)
+            self._say_once(kind, f"{text} (step {self.env_steps:,})")
+
+    def tell(self, event: str, **more: Any) -> None:
+        """What somebody did to this training, or should know of it, as a line of metrics.jsonl."""
+        row = {
+            "env_steps": self.env_steps,
+            "updates": self.learner.updates,
+            "episodes": self.learner.episodes,
+            "event": event,
+            **more,
+            "machine": {"seconds": round(self.train_seconds, 6), "time": time.time()},
+        }
+        self._write(row)
 
     def _take_returns(self) -> np.ndarray:
         returns = np.concatenate(self.returns) if self.returns else np.zeros(0)
@@ -216,13 +288,23 @@ class Training:
 
     def _judge(self, evaluation: Evaluation) -> None:
         """Files an evaluation: the best network is kept, `--until` is watched."""
-        if self.best is None or evaluation.mean > self.best.mean:
-            self._keep_best(evaluation)
+        self._keep_if_best(evaluation)
         self._file(evaluation)
         if self.until is not None:
             self.in_a_row = self.in_a_row + 1 if evaluation.mean >= self.until else 0
             if self.in_a_row == UNTIL_IN_A_ROW:
                 self.solved = (self.train_seconds, self.env_steps)
+
+    def judge_now(self) -> float:
+        """An evaluation that was asked for: `--until` counts its own alone."""
+        evaluation = self._evaluate(UNTIL_EPISODES)
+        self._keep_if_best(evaluation)
+        self._file(evaluation)
+        return evaluation.mean
+
+    def _keep_if_best(self, evaluation: Evaluation) -> None:
+        if self.best is None or evaluation.mean > self.best.mean:
+            self._if_the_disk_lets(lambda: self._keep_best(evaluation))
 
     def _file(self, evaluation: Evaluation) -> None:
         row = {
@@ -231,7 +313,7 @@ class Training:
             "eval": evaluation.report(),
             "machine": {"seconds": round(self.train_seconds, 6)},
         }
-        self.stages.timed("log", self.folder.log, row)
+        self.stages.timed("log", self._write, row)
         self.stages.timed("log", self.watchers.tell, "judged", self, row)
 
     def _keep_best(self, evaluation: Evaluation) -> None:
@@ -276,8 +358,31 @@ class Training:
             "peak_memory_mb": peak_memory_mb(),
         }
 
+    def turn(self, key: str, value: Any) -> None:
+        """Turns a knob, the run's or the learner's; a `UserError` says why it cannot be."""
+        own = asdict(self.settings)
+        if key in RUN_KNOBS:
+            self.settings = take_from(own | {key: value})
+            if key == "eval_every":
+                self.eval_border = self._eval_border()
+                self.eval_border.passed(self.env_steps, self.learner.episodes)
+            return
+        retune = getattr(self.learner, "retune", None)
+        if retune is None:
+            raise UserError(f"{key} cannot change while this learner learns")
+        retune({key: value})
+
+    def save(self) -> Path:
+        """A checkpoint now; its file."""
+        self._save()
+        return self.folder.path / "checkpoints" / "last.safetensors"
+
     def _interrupt(self) -> None:
         self._save()
+        self.leave()
+
+    def leave(self) -> None:
+        """Ends here; what was saved can go on."""
         self.folder.update(status="interrupted")
         self.folder.close()
         raise Interrupted(Run(self.folder))
@@ -311,10 +416,14 @@ class Training:
             "solved": self.solved,
             "best": [self.best.mean, self.best.report] if self.best else None,
             "metrics_bytes": path.stat().st_size if path.exists() else 0,
+            "knobs": self.steering.knobs,
         }
 
     def restore(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
         """Everything as it was at the checkpoint; lines logged after it are written again."""
+        size = about["metrics_bytes"]
+        later = events(self._rows(size, inf))
+        self.steering.restore(about.get("knobs", {}), later)
         self.returns = [arrays.pop("returns")]
         self.learner.set_state(arrays)
         self.clock.restore(about["train_seconds"])
@@ -326,10 +435,45 @@ class Training:
         if about["best"]:
             mean, report = about["best"]
             self.best = Best(mean, report, time.perf_counter())
+        self._logged_before = about["train_seconds"], about["env_steps"]
+        for row in self._rows(0, size):
+            self.alarms.saw(row)
+        # What somebody did at the very step that was saved is done; only knobs are turned again.
+        done = [row for row in later if row["event"] != "set"]
+        self._cut_metrics(size, [row for row in done if row["env_steps"] == self.env_steps])
+
+    def begin_again(self) -> None:
+        """No checkpoint was there: what was set will be set again, at the same steps."""
+        self.steering.remember(events(self._rows(0, inf)))
+        self._cut_metrics(0, [])
+
+    def _rows(self, begin: int, end: float) -> Iterator[dict[str, Any]]:
+        """The rows of metrics.jsonl whose lines begin within these bytes; torn ones are left out."""
+        try:
+            with open(self.folder.path / "metrics.jsonl", "rb") as file:
+                file.seek(begin)
+                for line in file:
+                    if begin >= end:
+                        return
+                    begin += len(line)
+                    with contextlib.suppress(ValueError):
+                        row = json.loads(line)
+                        if isinstance(row, dict):
+                            yield row
+        except FileNotFoundError:
+            return
+
+    def _cut_metrics(self, size: int, kept: list[dict[str, Any]]) -> None:
         path = self.folder.path / "metrics.jsonl"
         if path.exists():
             with open(path, "r+b") as file:
-                file.truncate(about["metrics_bytes"])
+                file.truncate(size)
+                file.seek(0, os.SEEK_END)
+                file.writelines((json.dumps(row) + "\n").encode() for row in kept)
+
+
+def events(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if "event" in row and isinstance(row.get("env_steps"), int)]
 
 
 class Best:
@@ -354,6 +498,7 @@ class Best:
 
     def write(self, place: Any) -> None:
         assert self.held is not None
+        self.written = time.perf_counter()  # also where the disk does not let it: not every chunk
         checkpoint.save(place, *self.held)
         self.held, self.written = None, time.perf_counter()
 
@@ -383,3 +528,12 @@ def peak_memory_mb() -> float:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def memory_mb() -> float:
+    """What is resident now, where the system says so; else the most there was."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except (OSError, ValueError, IndexError):
+        return peak_memory_mb()

@@ -31,6 +31,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.record: dict[str, Any] = {}
+        self.fault = ""  # why the newest line of metrics could not be written
         self._metrics: Any = None
 
     @classmethod
@@ -103,13 +104,18 @@ class RunFolder:
 
     def log(self, row: dict[str, Any]) -> None:
         """Appends one object to metrics.jsonl; a failing disk never stops the training."""
+        path = self.path / "metrics.jsonl"
         try:
             if self._metrics is None:
-                self._metrics = (self.path / "metrics.jsonl").open("a", encoding="utf-8")
+                self._metrics = path.open("a", encoding="utf-8")
+                if self.fault:  # the line that failed may have left its beginning
+                    self._metrics.write("\n")
             self._metrics.write(json.dumps(row) + "\n")
             self._metrics.flush()
-        except OSError:
+            self.fault = ""
+        except OSError as error:
             self._metrics = None
+            self.fault = str(explained(error, path))
 
     def close(self) -> None:
         if self._metrics is not None:

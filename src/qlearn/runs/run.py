@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qlearn.algorithms import registry
 from qlearn.algorithms.evaluation import Evaluation
 from qlearn.algorithms.network.own import name_of
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
-from qlearn.runs import checkpoint
+from qlearn.runs import checkpoint, knobs, requests
 from qlearn.runs.folder import RunFolder, find_run
 
 MOST_STEPS = 10_000  # where an episode that never ends is cut off, unless asked otherwise
@@ -23,6 +25,7 @@ class Run:
     def __init__(self, folder: RunFolder, network: Any = None) -> None:
         self.folder, self.network = folder, network
         self._learners: dict[tuple[bool, int | None], Any] = {}
+        self._policy: Any = None
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.status})"
@@ -85,6 +88,30 @@ class Run:
             raise UserError(f"max_steps must be at least 1, not {max_steps}")
         cut_off = MOST_STEPS if max_steps is None else max_steps
         return self.learner(best, max_steps).evaluate(episodes, seed, cut_off)
+
+    def act(self, observation: Any) -> int:
+        """The greedy action for what is observed."""
+        if self._policy is None:
+            self._policy = self.learner().policy()
+        return int(self._policy(np.atleast_1d(np.asarray(observation))))
+
+    def set(self, **changes: Any) -> int | None:
+        """Turns knobs of a run that is being trained; the step from which they hold.
+
+        None where nobody trains it: they hold from the next --resume. What cannot be is a
+        `UserError`, the trainer's own line, and stays as it was.
+        """
+        if not changes:
+            raise UserError("which knob? run.set(epsilon=0.05)")
+        return knobs.turn(self.folder, changes)
+
+    def save(self) -> Path:
+        """Has the trainer write a checkpoint now; its file. The last one where nobody trains."""
+        if RunFolder.open(self.path).status == "running":
+            return Path(requests.ask(self.folder, requests.SAVE)["checkpoint"])
+        if not checkpoint.exists(self.path / "checkpoints" / "last"):
+            raise UserError(f"{self.path.name} is not being trained, and has no checkpoint")
+        return self.path / "checkpoints" / "last.safetensors"
 
 
 def _unlimited(environment: Any, limit: int | None) -> Any:

@@ -17,6 +17,7 @@ from qlearn.runs import checkpoint
 from qlearn.runs.config import take_from
 from qlearn.runs.driver import Interrupted, Training, peak_memory_mb
 from qlearn.runs.folder import RunFolder, find_run
+from qlearn.runs.knobs import live_of
 from qlearn.runs.run import Run
 from qlearn.runs.watchers import Watcher
 
@@ -126,6 +127,7 @@ def train(
         "tensorboard": bool(tensorboard),
         "config": asdict(config),
         "run_config": asdict(run_config),
+        "live": live_of(learner, run_config),
     }
     folder = RunFolder.create(
         Path(out) if out else None, f"{_slug(environment.name)}-{algo}-s{seed}", record
@@ -169,11 +171,12 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
         config=asdict(settings),
         pid=_own_pid(),
         tensorboard=asked.tensorboard,
+        live=live_of(learner, training.settings),
         **_where(learner),
     )
     if saved is None:
         say(f"{folder.path.name} has no checkpoint yet; starting again from its configuration")
-        (folder.path / "metrics.jsonl").unlink(missing_ok=True)
+        training.begin_again()
     elif training.solved or learner.finished:
         what = "is solved" if training.solved else "has used up a budget"
         say(f"{folder.path.name} {what}; there is nothing left to train")

@@ -220,6 +220,33 @@ def test_dqn_computes_the_numbers_of_the_readable_one(variant):
         assert not {*watched.called} & {*WAITING}
 
 
+TURNED = {"epsilon": 0.5, "lr": 0.01, "discount": 0.5}
+SIZED = {"pqn": {"minibatch": 16, "epochs": 1}, "dqn": {"batch": 24, "tau": 0.5, "updates": 1.0}}
+
+
+@pytest.mark.parametrize("algo", SIZED)
+def test_knobs_turned_reach_what_is_captured(algo):
+    changes = {**TURNED, **SIZED[algo]}
+    if algo == "pqn":
+        readable, static = twins("cartpole")
+    else:
+        config = registry.configure("dqn", DQN, find("cartpole"), "torch")
+        readable, static = (kind(find("cartpole"), config, 1) for kind in (TorchDqn, GraphedDqn))
+    graphs = graphs_of(static).values()
+    for one in (readable, static):
+        one.advance(128)
+    static.set_state(readable.get_state())
+    for graph in graphs:
+        graph.calls, graph.graph = 3, "captured before"
+    for one in (readable, static):
+        one.retune(changes)
+    stale = [name for name, graph in graphs_of(static).items() if graph.graph]
+    assert not {"targets", "learn_rows", "learn_there", "follow_there"} & {*stale}
+    np.testing.assert_allclose(static.advance(192), readable.advance(192))
+    check(static.get_state(), readable.get_state())
+    assert static.updates == readable.updates
+
+
 @needs_gpu
 @pytest.mark.parametrize("settings", [{}, {"prioritized": True}, {"optimiser": "SGD"}])
 def test_a_gpu_replays_dqn(settings):

@@ -147,6 +147,17 @@ def test_evaluation_changes_no_bit():
     same(one.get_state(), other.get_state())
 
 
+def test_a_player_chooses_by_its_values():
+    one = learner({})
+    one.advance(600)
+    policy = one.policy()
+    seen = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    values = np.stack([one.player.values(row, one.scale) for row in seen])
+    assert values.shape == (50, one.environment.actions)
+    assert values.argmax(axis=1).tolist() == [policy(row) for row in seen]
+    assert np.unique(values).size > 50
+
+
 def test_init_gives_different_seeds_the_same_untrained_network():
     ours, theirs = (learner({"init": "7"}, seed=seed).get_state() for seed in (1, 2))
     np.testing.assert_array_equal(ours["params"], theirs["params"])

@@ -185,6 +185,30 @@ def learner(folder):
     assert short.env_steps == 3 * cuda.EPISODE_STEPS
 
 
+def turned(folder):
+    """Knobs turned while it learns: it goes on as one that was made so."""
+    grid, changes = registry.find("grid", {}), {"lr": "0.5->0.1", "epsilon": 0.8, "discount": 0.5}
+
+    def made(**more):
+        settings = {"lr": 0.9, "steps": 3000, "envs": 3, **more}
+        config = algorithms.configure("table", settings, grid, "cuda")
+        return algorithms.make_learner("table", "cuda", grid, config, 7)
+
+    learner, other, untouched = made(), made(**changes), made()
+    learner.advance(900)
+    for one in (other, untouched):
+        one.set_state(learner.get_state())
+    learner.retune(changes)
+    with pytest.raises(UserError, match="by visits needs them counted"):
+        learner.retune({"lr": "visits:1@0.6"})
+    for one in (learner, other, untouched):
+        one.advance(1800)
+    for name, array in other.get_state().items():
+        np.testing.assert_array_equal(learner.get_state()[name], array)
+    assert (learner.get_state()["tables"] != untouched.get_state()["tables"]).any()
+    assert learner.figures()["epsilon"] == learner.live()["epsilon"]["value"] == 0.8
+
+
 def errors(folder):
     grid = registry.find("grid", {})
 

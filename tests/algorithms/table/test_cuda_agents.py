@@ -54,7 +54,7 @@ def simulator():
 
 @needs_numba_cuda
 @pytest.mark.parametrize(
-    "what", ["given", "own", "optimum", "learner", "errors", "refusals_of_the_generator"]
+    "what", ["given", "own", "optimum", "learner", "turned", "errors", "refusals_of_the_generator"]
 )
 def test_agents(what, simulator, tmp_path):
     if what == "refusals_of_the_generator":  # the kernel's text, run as plain Python

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from qlearn.algorithms.live import DISCOUNT, EPSILON, LR, NUMBER, RESTLESS, STEPS, WHOLE, Knob
 from qlearn.algorithms.network.config import NetworkConfig
 from qlearn.algorithms.network.own import name_of
 from qlearn.errors import UserError
@@ -16,6 +17,17 @@ from qlearn.replay.size import described
 
 LOSSES = ("huber", "mse")
 AT_EPISODE_ENDS = "episode"
+KNOBS = {
+    "epsilon": EPSILON,
+    "restless": RESTLESS,
+    "lr": LR,
+    "discount": DISCOUNT,  # also with n steps: what is stored are rewards, drawn they become returns
+    "batch": Knob(WHOLE, 1, 4096),
+    "updates": Knob(NUMBER, 0.0, 16.0),
+    "every": Knob(STEPS, 1, 10_000),
+    "tau": Knob(NUMBER, 0.0, 1.0),
+    "target_every": Knob(WHOLE, 1, 100_000),
+}
 
 
 @dataclass(frozen=True)

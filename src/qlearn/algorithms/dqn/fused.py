@@ -95,6 +95,7 @@ class Buffers(NamedTuple):
     scale: np.ndarray
     books: np.ndarray
     figures: np.ndarray
+    credit: np.ndarray  # updates that are owed, or too many, since their rate last changed
     clock: np.ndarray
     said: np.ndarray  # by the first member to the others
     barrier: np.ndarray
@@ -275,7 +276,8 @@ def learn(net, target, moments, plan, ring, tree, buffers, stream, counts, membe
         settle_scale(buffers.scale, buffers.books, counts[SEEN])
     lr = value_at(plan.lr, counts[STEPS], counts[EPISODES])
     beta = value_at(plan.beta, counts[STEPS], counts[EPISODES])
-    while counts[UPDATES] < (counts[STEPS] - plan.start) * plan.updates and ring.held[0] > 0:
+    worth = (counts[STEPS] - plan.start) * plan.updates + buffers.credit[0]
+    while counts[UPDATES] < worth and ring.held[0] > 0:
         if member == 0:
             rule.draw(ring, tree, plan.prioritized, beta, buffers.slots, buffers.weights, stream)
         if not together(buffers, members):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from qlearn.algorithms.dqn.config import DqnConfig
+from qlearn.algorithms.dqn.fused import Plan
 from qlearn.algorithms.dqn.readable import TorchDqn
 from qlearn.algorithms.network.books import UPDATES
 from qlearn.algorithms.network.graphs import Replayed
@@ -23,31 +24,42 @@ class GraphedDqn(TorchDqn):
 
     def __init__(self, environment: Any, config: DqnConfig, seed: int) -> None:
         super().__init__(environment, config, seed)
-        rows, width = config.batch, self.scale.shape[1]
-
-        def there(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-            return torch.zeros(shape, dtype=dtype, device=self.device)
-
-        self.drawn_there = {
-            "observations": there(rows, width),
-            "following": there(rows, width),
-            "actions": there(rows, dtype=torch.int64),
-            "rewards": there(rows),
-            "discounts": there(rows),
-            "weights": there(rows),
-        }
-        self.errors = there(rows)
+        width = self.scale.shape[1]
+        self.make_room(config.batch)
         self.inputs, self.values_there = (
-            there(config.envs, width),
-            there(config.envs, environment.actions),
+            self.there(config.envs, width),
+            self.there(config.envs, environment.actions),
         )
-        self.updated = there()
+        self.updated = self.there()
         self.act_there = Replayed(self.judge_now, self.device)
         # Some optimisers keep numbers in Python: a graph would repeat the first of them for ever.
         capturable = all(group.get("capturable") for group in self.optimiser.param_groups)
         device = self.device if capturable else "cpu"
         self.learn_there = Replayed(self.learn_batch, device)
         self.follow_there = Replayed(self.move_target, device)
+
+    def there(self, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        return torch.zeros(shape, dtype=dtype, device=self.device)
+
+    def make_room(self, rows: int) -> None:
+        """For a batch, and its errors."""
+        width = self.scale.shape[1]
+        self.drawn_there = {
+            "observations": self.there(rows, width),
+            "following": self.there(rows, width),
+            "actions": self.there(rows, dtype=torch.int64),
+            "rewards": self.there(rows),
+            "discounts": self.there(rows),
+            "weights": self.there(rows),
+        }
+        self.errors = self.there(rows)
+
+    def take(self, config: DqnConfig, plan: Plan) -> None:
+        if config.batch != self.rows:
+            self.make_room(config.batch)
+        super().take(config, plan)
+        self.learn_there.forget()
+        self.follow_there.forget()
 
     def advance(self, steps: int) -> np.ndarray:
         self.updated.fill_(self.updates)

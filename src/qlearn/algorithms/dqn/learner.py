@@ -9,7 +9,7 @@ import numpy as np
 
 from qlearn import rng as random_streams
 from qlearn.algorithms.dqn import fused
-from qlearn.algorithms.dqn.config import DqnConfig
+from qlearn.algorithms.dqn.config import KNOBS, DqnConfig
 from qlearn.algorithms.network import seeing
 from qlearn.algorithms.network.books import LOGGED, STAGES
 from qlearn.algorithms.network.fused import (
@@ -34,6 +34,9 @@ from qlearn.replay.tree import Tree, tree_of
 from qlearn.schedules import value_at
 
 LOG_EPISODES = 4096
+BY_ROWS = (  # buffers as long as a batch
+    "slots", "batch", "following", "targets", "discounts", "choices", "weights", "errors",
+)  # fmt: skip
 UPDATES_TRIED = 8  # on which a number of threads is tried
 
 
@@ -89,16 +92,29 @@ def buffers_of(environment: Any, plan: fused.Plan) -> fused.Buffers:
         scale=seeing.first_scale(environment),
         books=np.zeros((2, width)),
         figures=np.zeros(8),
+        credit=np.zeros(1),
         clock=np.zeros(3, np.int64),
         said=np.zeros(1, np.int64),
         barrier=barrier(),
     )
 
 
+def owe(credit: np.ndarray, steps: int, before: fused.Plan, plan: fused.Plan) -> None:
+    """Another number of updates a step counts from now on, not for the steps that are over."""
+    learned_from = max(0, steps - plan.start)
+    credit[0] += learned_from * before.updates - learned_from * plan.updates
+
+
+def owed(credit: np.ndarray) -> dict[str, np.ndarray]:
+    """As part of a state: only where the rate of updates has ever changed."""
+    return {"credit": credit} if credit[0] else {}
+
+
 class FusedDqn(FusedLearner):
     """What both ways of stepping share."""
 
     algo = "dqn"
+    knobs = KNOBS
 
     def __init__(self, environment: Any, config: DqnConfig, seed: int) -> None:
         config.check(self.engine)
@@ -132,6 +148,24 @@ class FusedDqn(FusedLearner):
 
     def _begin(self) -> None:
         raise NotImplementedError
+
+    def planned(self, config: DqnConfig) -> fused.Plan:
+        config.check(self.engine)
+        return plan_of(self.environment, config)
+
+    def take(self, config: DqnConfig, plan: fused.Plan) -> None:
+        if config.batch != self.rows:
+            fresh = buffers_of(self.environment, plan)
+            self.buffers = self.buffers._replace(**{key: getattr(fresh, key) for key in BY_ROWS})
+            rows, size = max(config.envs, config.batch), self.architecture.parameters
+            self.net = mlp.net_of(self.architecture, rows, self.net.params[:size].copy())
+            self.target = mlp.net_of(
+                self.architecture, config.batch, self.target.params[:size].copy()
+            )
+            self.kernels.compose_both(self.net, self.target)
+            self.resize(config.batch)
+        owe(self.buffers.credit, self.env_steps, self.plan, plan)
+        super().take(config, plan)
 
     @property
     def rows(self) -> int:
@@ -173,10 +207,11 @@ class FusedDqn(FusedLearner):
         self.kernels.compose_both(self.net, self.target)
 
     def state_views(self) -> dict[str, np.ndarray]:
-        return super().state_views() | named(*self._memory)
+        return super().state_views() | named(*self._memory) | owed(self.buffers.credit)
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         super().set_state(state)
+        self.buffers.credit[:] = state.get("credit", 0.0)
         put(*self._memory, named(*self._memory), state)
         self.kernels.compose_both(self.net, self.target)
 

@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 
 from qlearn import rng as random_streams
-from qlearn.algorithms.dqn.config import DqnConfig
-from qlearn.algorithms.dqn.fused import explore
-from qlearn.algorithms.dqn.learner import plan_of
+from qlearn.algorithms.dqn.config import KNOBS, DqnConfig
+from qlearn.algorithms.dqn.fused import Plan, explore
+from qlearn.algorithms.dqn.learner import owe, owed, plan_of
 from qlearn.algorithms.network.books import (
     ACTED,
     EPISODES,
@@ -86,6 +86,7 @@ class TorchDqn(TorchLearner):
     """DQN, step by step from Python."""
 
     algo = "dqn"
+    knobs = KNOBS
 
     def __init__(self, environment: Any, config: DqnConfig, seed: int) -> None:
         config.check(self.engine)
@@ -104,6 +105,7 @@ class TorchDqn(TorchLearner):
         self.roaming = np.zeros(config.envs, np.bool_)
         self.counts = np.zeros(6, np.int64)
         self.sums = np.zeros(8)
+        self.credit = np.zeros(1)  # updates that are owed since their rate last changed
         self.seconds = {"act": 0.0, "env": 0.0, "learn": 0.0}
         self.replay = ReplayBuffer(
             config.replay,
@@ -136,6 +138,16 @@ class TorchDqn(TorchLearner):
             + self.replay.compile_seconds
             + getattr(self.batch, "compile_seconds", 0.0)
         )
+
+    def planned(self, config: DqnConfig) -> Plan:
+        config.check(self.engine)
+        return plan_of(self.environment, config)
+
+    def take(self, config: DqnConfig, plan: Plan) -> None:
+        self.resize(config.batch)
+        owe(self.credit, self.env_steps, self.plan, plan)
+        self.replay.discount = plan.discount
+        super().take(config, plan)
 
     def advance(self, steps: int) -> np.ndarray:
         """Learns until at least `steps` steps are done; the returns of the episodes that ended."""
@@ -230,7 +242,8 @@ class TorchDqn(TorchLearner):
             self.settle()
         set_lr(self.optimiser, value_at(self.plan.lr, self.env_steps, self.episodes))
         self.replay.beta = value_at(self.plan.beta, self.env_steps, self.episodes)
-        while self.updates < (self.env_steps - self.plan.start) * self.plan.updates:
+        worth = (self.env_steps - self.plan.start) * self.plan.updates + self.credit[0]
+        while self.updates < worth:
             if not len(self.replay):
                 break
             drawn = self.replay.sample(self.config.batch)
@@ -352,14 +365,16 @@ class TorchDqn(TorchLearner):
             | {name: array.copy() for name, array in self.own_arrays().items()}
             | {name: part.numpy().copy() for name, part in self._optimiser_parts()}
             | self.replay.get_state()
+            | owed(self.credit.copy())
             | self.games_state()
         )
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         put_named(self.own_arrays(), state)
         self.replay.set_state(state)
+        self.credit[:] = state.get("credit", 0.0)
         self.put_networks(state)
         set_steps(self.optimiser, self.updates)
         for name, part in self._optimiser_parts():
             part.copy_(torch.from_numpy(state[name].reshape(part.shape)))
-        self.put_games(state, {*self.own_arrays(), *self.replay.get_state()})
+        self.put_games(state, {*self.own_arrays(), *self.replay.get_state(), "credit"})

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from qlearn.algorithms.evaluation import Evaluation
+from qlearn.algorithms.live import Live
 from qlearn.algorithms.network.greedy import Player
 from qlearn.errors import UserError
 from qlearn.schedules import value_at
@@ -21,12 +22,9 @@ STEPS, UPDATES, EPISODES, LOGGED, SEEN, ROUNDS = 0, 1, 2, 3, 4, 5
 LOSS, ERROR, GAP, VALUE, TERMINAL, NORM, LEARNED, ACTED = 0, 1, 2, 3, 4, 5, 6, 7
 
 
-class Books:
+class Books(Live):
     """Counters, figures and greedy play over the arrays that an engine keeps."""
 
-    environment: Any
-    config: Any
-    plan: Any  # the settings that a compiled loop reads, schedules among them
     player: Player
     counts: np.ndarray
     sums: np.ndarray  # of the figures, since they were last read
@@ -83,6 +81,10 @@ class Books:
         }
         sums[:] = 0.0
         return {name: float(value) for name, value in said.items()}
+
+    def resize(self, rows: int) -> None:
+        """Updates have so many transitions from now on: sums so far as if they always had."""
+        self.sums[[LOSS, ERROR]] *= rows / self.rows
 
     def check_numbers(self, params: np.ndarray) -> None:
         if not np.isfinite(params.sum()):

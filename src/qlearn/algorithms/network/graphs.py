@@ -29,6 +29,10 @@ class Replayed:
         self.calls = 0
         self.graph: torch.cuda.CUDAGraph | None = None
 
+    def forget(self) -> None:
+        """Captures anew: the function reads other numbers, or other tensors, from now on."""
+        self.calls, self.graph = 0, None
+
     def __call__(self) -> None:
         if not self.on_gpu:
             self.function()

@@ -171,3 +171,9 @@ class Player:
                 self.net, scale, self.inputs, part, actions[low : low + TOGETHER], len(part)
             )
         return actions
+
+    def values(self, observation: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """The value of every action for one observation, by the parameters set last."""
+        self.actions(np.asarray(observation)[None], scale)
+        at = self.net.layers[len(self.net.layers) - 1][OUT]
+        return self.net.work[at : at + self.environment.actions].copy()

@@ -63,6 +63,11 @@ class TorchPlayer:
         rows = np.asarray(observations, self.environment.observation_dtype)
         return self.judge(self.network, rows, scale).argmax(axis=1)
 
+    def values(self, observation: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """The value of every action for one observation, by the network taken last."""
+        rows = np.asarray(observation, self.environment.observation_dtype)[None]
+        return self.judge(self.network, rows, scale)[0]
+
     def evaluate(
         self, network: Any, scale: np.ndarray, episodes: int, seed: int, most_steps: int
     ) -> Evaluation:

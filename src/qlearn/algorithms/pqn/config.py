@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from qlearn.algorithms.live import DISCOUNT, EPSILON, LR, RESTLESS, WHOLE, Knob
 from qlearn.algorithms.network.config import NetworkConfig
 from qlearn.algorithms.network.own import name_of
 from qlearn.errors import UserError
 from qlearn.nets.adam import OPTIMISERS
+
+KNOBS = {
+    "epsilon": EPSILON,
+    "restless": RESTLESS,
+    "lr": LR,
+    "discount": DISCOUNT,
+    "epochs": Knob(WHOLE, 1, 32),
+    "minibatch": Knob(WHOLE, 1, 4096),
+}
 
 
 @dataclass(frozen=True)

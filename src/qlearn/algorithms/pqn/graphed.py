@@ -23,6 +23,7 @@ from qlearn.algorithms.network.optimisers import set_lr
 from qlearn.algorithms.network.seeing import LEAST_SPREAD, MIDDLE, SQUARES, pool_scale
 from qlearn.algorithms.network.shown import games_on, running_returns, shown
 from qlearn.algorithms.pqn.config import PqnConfig
+from qlearn.algorithms.pqn.fused import Plan
 from qlearn.algorithms.pqn.readable import Rollout, TorchPqn
 from qlearn.nets.module import torch
 from qlearn.schedules import value_at
@@ -79,6 +80,12 @@ class GraphedPqn(TorchPqn):
         self.mix = replayed(self.shuffle)
         self.learn_rows = replayed(self.update_rows)
         self.measure = replayed(self.rescale_there)
+
+    def take(self, config: PqnConfig, plan: Plan) -> None:
+        super().take(config, plan)
+        self.rows_there = torch.zeros(config.minibatch, dtype=torch.int64, device=self.device)
+        self.targets.forget()
+        self.learn_rows.forget()
 
     def make_batch(self, played: Any, seed: int) -> Any:
         return games_on(played, self.config.envs, seed, self.device)

@@ -21,13 +21,14 @@ from qlearn.algorithms.network.fused import (
 from qlearn.algorithms.network.greedy import Player, bindings
 from qlearn.algorithms.network.team import barrier
 from qlearn.algorithms.pqn import fused
-from qlearn.algorithms.pqn.config import PqnConfig
+from qlearn.algorithms.pqn.config import KNOBS, PqnConfig
 from qlearn.envs import loop
 from qlearn.kernels.build import build
 from qlearn.nets import mlp
 from qlearn.nets.adam import moments_of
 from qlearn.schedules import value_at
 
+BY_ROWS = ("batch", "errors")  # buffers as long as a minibatch
 LOG_ROLLOUTS = 8  # how many rollouts' ended episodes the log has room for
 
 
@@ -82,6 +83,7 @@ class FusedPqn(FusedLearner):
     """What both ways of stepping share: buffers, counters, state, evaluation."""
 
     algo = "pqn"
+    knobs = KNOBS
 
     def __init__(self, environment: Any, config: PqnConfig, seed: int) -> None:
         config.check()
@@ -106,6 +108,19 @@ class FusedPqn(FusedLearner):
 
     def _begin(self) -> None:
         raise NotImplementedError
+
+    def planned(self, config: PqnConfig) -> fused.Plan:
+        config.check()
+        return plan_of(self.environment, config)
+
+    def take(self, config: PqnConfig, plan: fused.Plan) -> None:
+        if config.minibatch != self.rows:
+            fresh = buffers_of(self.environment, plan)
+            self.buffers = self.buffers._replace(**{key: getattr(fresh, key) for key in BY_ROWS})
+            rows = max(config.envs, config.minibatch)
+            self.net = mlp.net_of(self.architecture, rows, self.net.params)
+            self.resize(config.minibatch)
+        super().take(config, plan)
 
     @property
     def rows(self) -> int:

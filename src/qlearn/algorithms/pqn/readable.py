@@ -36,8 +36,8 @@ from qlearn.algorithms.network.fused import put_named
 from qlearn.algorithms.network.optimisers import make_optimiser, set_lr, set_steps
 from qlearn.algorithms.network.seeing import LEAST_SPREAD, pool_scale
 from qlearn.algorithms.network.torch_learner import TorchLearner
-from qlearn.algorithms.pqn.config import PqnConfig
-from qlearn.algorithms.pqn.fused import shuffle
+from qlearn.algorithms.pqn.config import KNOBS, PqnConfig
+from qlearn.algorithms.pqn.fused import Plan, shuffle
 from qlearn.algorithms.pqn.learner import plan_of
 from qlearn.kernels.build import build
 from qlearn.nets.module import nn, torch
@@ -96,6 +96,7 @@ class TorchPqn(TorchLearner):
     """PQN, step by step from Python."""
 
     algo = "pqn"
+    knobs = KNOBS
 
     def __init__(self, environment: Any, config: PqnConfig, seed: int) -> None:
         config.check()
@@ -124,6 +125,14 @@ class TorchPqn(TorchLearner):
             + self.player.compile_seconds
             + getattr(self.batch, "compile_seconds", 0.0)
         )
+
+    def planned(self, config: PqnConfig) -> Plan:
+        config.check()
+        return plan_of(self.environment, config)
+
+    def take(self, config: PqnConfig, plan: Plan) -> None:
+        self.resize(config.minibatch)
+        super().take(config, plan)
 
     def advance(self, steps: int) -> np.ndarray:
         """Learns until at least `steps` steps are done, in whole rollouts; the returns that ended."""

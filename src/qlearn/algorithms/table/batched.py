@@ -19,10 +19,18 @@ from typing import Any
 import numpy as np
 
 from qlearn.algorithms.evaluation import Evaluation
+from qlearn.algorithms.live import Live
 from qlearn.algorithms.table import greedy, rule
 from qlearn.algorithms.table.arrays import CupyArrays, NumpyArrays, TorchArrays
 from qlearn.algorithms.table.config import TableConfig
-from qlearn.algorithms.table.plan import check_shapes, check_size, plan_of, states_of
+from qlearn.algorithms.table.plan import (
+    KNOBS,
+    check_shapes,
+    check_size,
+    plan_of,
+    replanned,
+    states_of,
+)
 from qlearn.envs.registry import batch
 from qlearn.envs.spec import Environment
 from qlearn.schedules import value_at
@@ -55,10 +63,11 @@ def update(
     table[entries] = values
 
 
-class BatchedLearner:
+class BatchedLearner(Live):
     """`--envs` copies on one table; environments are stepped by their own batch."""
 
     algo = "table"
+    knobs = KNOBS
 
     def __init__(
         self, environment: Environment, config: TableConfig, seed: int, arrays: NumpyArrays
@@ -83,6 +92,9 @@ class BatchedLearner:
         self.env_steps = self.updates = self.episodes = 0
         self.state = self._see(self.batch.reset()[0])
         self.action: Any = None
+
+    def planned(self, config: TableConfig) -> rule.Plan:
+        return replanned(self.environment, config, self.plan)
 
     def _see(self, observations: np.ndarray) -> Any:
         return self.arrays.put(observations[:, 0].copy())

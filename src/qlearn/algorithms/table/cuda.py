@@ -24,10 +24,11 @@ import numpy as np
 
 from qlearn import rng as random_streams
 from qlearn.algorithms.evaluation import Evaluation
+from qlearn.algorithms.live import Live
 from qlearn.algorithms.table import cuda_loop, greedy, rule, tabulated
 from qlearn.algorithms.table.config import TableConfig
 from qlearn.algorithms.table.cuda_loop import Layout, Model, layout_of
-from qlearn.algorithms.table.plan import plan_of, states_of
+from qlearn.algorithms.table.plan import KNOBS, plan_of, replanned, states_of
 from qlearn.envs.spec import Environment
 from qlearn.errors import UserError
 from qlearn.kernels.build import Kernels, build
@@ -71,6 +72,13 @@ class CudaAgents:
         self._schedules = Schedules(self.plan, self.dtype)
         self._begin(world.start)
         self._prepare()
+
+    def take(self, config: TableConfig, plan: rule.Plan) -> None:
+        """Goes on by another plan of the same world."""
+        self.config, self.plan = config, plan
+        self._model = self._send_model(world_of(self.environment, plan))
+        self._schedules = Schedules(plan, self.dtype)
+        self.compile_seconds += self._schedules.compile_seconds
 
     def _choose_layout(self, entries: int) -> Layout:
         if self.simulated:
@@ -359,7 +367,7 @@ def claim_shared_memory(kernel: Any, size: int) -> None:
     )  # fmt: skip
 
 
-class CudaLearner:
+class CudaLearner(Live):
     """`--envs` agents side by side, agent i with seed `seed + i`; agent 0 is shown and judged.
 
     Steps, updates and episodes count over all agents together. A schedule runs by each agent's
@@ -371,18 +379,31 @@ class CudaLearner:
     algo = "table"
     engine = "cuda"
     device = "cuda"
+    knobs = KNOBS
 
     def __init__(self, environment: Environment, config: TableConfig, seed: int) -> None:
         config.check()
         self.environment, self.config, self.seed = environment, config, seed
         self.envs = config.envs
-        each = replace(config, steps=-(-config.steps // config.envs))
-        self.agents = CudaAgents(environment, each, range(seed, seed + config.envs))
+        self.agents = CudaAgents(environment, self._each(config), range(seed, seed + config.envs))
         self.plan = self.agents.plan
         self.evaluator = greedy.Evaluator(environment)
         self.compile_seconds = self.agents.compile_seconds + self.evaluator.compile_seconds
         self.notes = self._notes()
         self.episodes, self._returned = 0, 0.0
+
+    def _each(self, config: TableConfig) -> TableConfig:
+        """Of one agent."""
+        return replace(config, steps=-(-config.steps // config.envs))
+
+    def planned(self, config: TableConfig) -> rule.Plan:
+        plan = replanned(self.environment, replace(self._each(config), episodes=0), self.plan)
+        world_of(self.environment, plan)
+        return plan
+
+    def take(self, config: TableConfig, plan: rule.Plan) -> None:
+        super().take(config, plan)
+        self.agents.take(self._each(config), plan)
 
     def _notes(self) -> tuple[str, ...]:
         notes = []

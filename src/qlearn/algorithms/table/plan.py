@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from qlearn.algorithms.live import DISCOUNT, EPSILON, LR
 from qlearn.algorithms.table.config import RULES, TableConfig
 from qlearn.algorithms.table.rule import Plan
 from qlearn.errors import UserError
-from qlearn.schedules import bounds, parse
+from qlearn.schedules import VISITS, bounds, parse
 
+KNOBS = {"epsilon": EPSILON, "lr": LR, "discount": DISCOUNT}
 LARGEST_TABLE_MB = 8192
 
 
@@ -31,6 +33,15 @@ def plan_of(environment: Any, config: TableConfig) -> Plan:
         actions=environment.actions,
         max_steps=environment.max_steps,
     )
+
+
+def replanned(environment: Any, config: TableConfig, before: Plan) -> Plan:
+    """The plan of a configuration that has changed while it was learned from."""
+    config.check()
+    plan = plan_of(environment, config)
+    if plan.lr.kind == VISITS != before.lr.kind:
+        raise UserError("lr: a rate by visits needs them counted from the first step on")
+    return plan
 
 
 def states_of(environment: Any) -> int:

@@ -11,9 +11,17 @@ import numpy as np
 
 from qlearn import rng as random_streams
 from qlearn.algorithms.evaluation import Evaluation
+from qlearn.algorithms.live import Live
 from qlearn.algorithms.table import greedy, rule, tabulated
 from qlearn.algorithms.table.config import TableConfig
-from qlearn.algorithms.table.plan import check_shapes, check_size, plan_of, states_of
+from qlearn.algorithms.table.plan import (
+    KNOBS,
+    check_shapes,
+    check_size,
+    plan_of,
+    replanned,
+    states_of,
+)
 from qlearn.envs import loop
 from qlearn.envs.plain import PlainCopy
 from qlearn.envs.spec import Environment
@@ -23,11 +31,12 @@ from qlearn.kernels.build import build
 LOG_LENGTH = 4096  # episodes that end between two looks from Python
 
 
-class SequentialLearner:
+class SequentialLearner(Live):
     """What both engines share: the plan, the counters, the state to save."""
 
     algo = "table"
     engine = ""
+    knobs = KNOBS
     envs = 1
     notes: tuple[str, ...] = ()
 
@@ -55,6 +64,9 @@ class SequentialLearner:
 
     def _learn(self, steps: int, episodes: int) -> int:
         raise NotImplementedError
+
+    def planned(self, config: TableConfig) -> rule.Plan:
+        return replanned(self.environment, config, self.plan)
 
     @property
     def env_steps(self) -> int:
@@ -213,6 +225,11 @@ class NumbaLearner(SequentialLearner):
             self.compile_seconds += self.fast.compile_seconds
         self.compile_seconds += self.kernels.compile_seconds
         assert self.evaluator  # compiled now, before the first step
+
+    def take(self, config: TableConfig, plan: rule.Plan) -> None:
+        super().take(config, plan)
+        if self.tabulated is not None:
+            self.tabulated = tabulated.discounted(self.tabulated, plan)
 
     def _arguments(self, steps: int, episodes: int) -> tuple:
         return (

@@ -294,6 +294,11 @@ def fits(environment: Environment, plan: rule.Plan) -> World | None:
     )
 
 
+def discounted(world: World, plan: rule.Plan) -> World:
+    """The same world for a plan with another discount."""
+    return world._replace(going_on=np.where(world.ended, 0.0, plan.discount))
+
+
 def kernels(environment: Environment) -> Kernels:
     """Compiled once for each kind of environment, whatever its size."""
     bind: dict = {}

@@ -1,0 +1,1 @@
+"""A local web page over run folders. Reads what trainers wrote; writes knobs and requests, no more."""

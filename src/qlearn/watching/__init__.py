@@ -1,0 +1,1 @@
+"""Games as pictures: scenes, clips of whole games, films."""
