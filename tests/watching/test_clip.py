@@ -237,7 +237,10 @@ def test_the_heading_is_read_without_the_frames(tmp_path):
         Clip.read(path)
 
 
-@pytest.mark.parametrize("data", [b"", b"nothing", gzip.compress(b"[1]"), gzip.compress(b"{}")])
+@pytest.mark.parametrize(
+    "data", [b"", b"nothing", gzip.compress(b"[1]"), gzip.compress(b"{}")],
+    ids=["empty", "no gzip", "a list", "no key"],
+)  # fmt: skip
 def test_what_is_no_clip(tmp_path, data):
     path = tmp_path / "x.json.gz"
     path.write_bytes(data)
