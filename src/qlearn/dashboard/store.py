@@ -56,6 +56,7 @@ class Store:
         self._series: OrderedDict[str, Series] = OrderedDict()
         self._lock = threading.Lock()
         self._closed = False
+        self._asked = 0  # how many wait for an answer
 
     # Names and places
 
@@ -109,7 +110,8 @@ class Store:
 
     def rows(self) -> list[dict[str, Any]]:
         """A line for every run, newest first."""
-        found = {name: self._row(name, stamps) for name, stamps in self._scan()}
+        with self._first():
+            found = {name: self._row(name, stamps) for name, stamps in self._scan()}
         with self._lock:
             for name in [name for name in list(self._entries) if name not in found]:
                 del self._entries[name]
@@ -221,9 +223,10 @@ class Store:
 
     def series(self, name: str) -> Series:
         """The run's columns, with what was appended until now (of a large file, its beginning)."""
-        series = self._columns(name)
-        if not series.read(AT_ONCE):
-            self._go_on(series)
+        with self._first():
+            series = self._columns(name)
+            if not series.read(AT_ONCE):
+                self._go_on(series)
         self._forget_some()
         return series
 
@@ -250,8 +253,21 @@ class Store:
         try:
             while not self._closed and not series.read(2**20):
                 time.sleep(0.001)  # whoever waits for the lock gets it
+                while self._asked and not self._closed:
+                    time.sleep(0.005)
         finally:
             series.busy = False
+
+    @contextlib.contextmanager
+    def _first(self) -> Iterator[None]:
+        """While somebody waits for what is within, nothing is read ahead."""
+        with self._lock:
+            self._asked += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._asked -= 1
 
     def _forget_some(self) -> None:
         with self._lock:
