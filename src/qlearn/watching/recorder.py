@@ -33,14 +33,19 @@ class Recorder(Watcher):
 
     def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
         self.say = say
+        self.game: Game | None = None
+        self._as_new()
+
+    def _as_new(self) -> None:
         self.returns: dict[int, float] = {}  # by steps
         self.spent, self.last, self.enough = 0.0, 0.0, LEAST
         self.judged_at = self.whole_at = -1
-        self.game: Game | None = None
         self.failed = False
 
     def begins(self, training: Watched) -> None:
-        """Opens a game before the clock runs; forgets what was recorded after the checkpoint."""
+        """Opens a game before the clock runs; forgets what was recorded after the checkpoint, and
+        of another run, where one recorder goes through several seeds."""
+        self._as_new()
         self.game = game_of(training.learner.environment)
         self.folder = training.folder.path / "clips"
         for path in self.folder.glob("*.json.gz"):
