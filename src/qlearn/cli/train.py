@@ -55,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tensorboard", action="store_true", help="event files in the run's folder"
     )
     parser.add_argument(
+        "--log", default="", metavar="NAMES", help="hand metrics on: trackio, wandb, mlflow"
+    )
+    parser.add_argument(
         "--dashboard", action="store_true", help="show it in the browser while it learns"
     )
     parser.add_argument("--clips", action="store_true", help="record games while it learns")
@@ -82,6 +85,7 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
         "threads": arguments.threads,
         "init": arguments.init,
         "tensorboard": arguments.tensorboard,
+        "log": arguments.log,
         "out": arguments.out,
         "preset": arguments.preset,
         "say": console.say,
@@ -134,6 +138,7 @@ AS_SETTINGS = {
     "threads": options.whole(0),
     "init": str,
     "tensorboard": options.yes_or_no,
+    "log": str,
 }
 
 

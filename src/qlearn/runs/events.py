@@ -7,13 +7,13 @@ import time
 from typing import Any
 
 from qlearn.errors import missing_extra
-from qlearn.runs.watchers import Watched, Watcher
+from qlearn.runs.loggers import Logger
+from qlearn.runs.watchers import Watched
 
-EVAL = ("mean", "std", "min", "max")
 FLUSH_SECONDS = 1.0
 
 
-class EventFile(Watcher):
+class EventFile(Logger):
     """Written by TensorBoard's own record writer, straight to the file: no thread, no TensorFlow."""
 
     name = "the TensorBoard event file"
@@ -37,26 +37,14 @@ class EventFile(Watcher):
         start = self._events.SessionLog(status=self._events.SessionLog.START)
         self._write(self._event(training.env_steps + 1, session_log=start))
 
-    def logged(self, training: Watched, row: dict[str, Any]) -> None:
-        values = {key: row[key] for key in row if key not in ("env_steps", "machine")}
-        for stage in training.stages.report():
-            values[f"stages/{stage['name']}"] = stage["share"]
-        values["steps_per_second"] = training.steps_per_second
-        self._scalars(row["env_steps"], values)
-
-    def judged(self, training: Watched, row: dict[str, Any]) -> None:
-        values = {f"eval/{key}": row["eval"][key] for key in EVAL}
-        self._scalars(row["env_steps"], values | {"eval/best": training.best_mean})
-
     def ends(self, training: Watched) -> None:
         self._writer.flush()
         self._writer.close()
 
-    def _scalars(self, steps: int, values: dict[str, Any]) -> None:
+    def scalars(self, steps: int, values: dict[str, float]) -> None:
         shown = [
-            self._summaries.Summary.Value(tag=tag, simple_value=float(value))
+            self._summaries.Summary.Value(tag=tag, simple_value=value)
             for tag, value in values.items()
-            if isinstance(value, int | float)
         ]
         self._write(self._event(steps, summary=self._summaries.Summary(value=shown)))
         if time.monotonic() - self._flushed > FLUSH_SECONDS:

@@ -87,7 +87,7 @@ def import_run(
         "seed": 0,
         "init": None,
         "until": None,
-        "tensorboard": False,
+        "log": [],
         "config": asdict(config),
         "run_config": asdict(RunConfig()),
         "imported": str(path),

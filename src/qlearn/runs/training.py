@@ -18,6 +18,7 @@ from qlearn.runs.config import take_from
 from qlearn.runs.driver import Interrupted, Training, peak_memory_mb
 from qlearn.runs.folder import RunFolder, find_run
 from qlearn.runs.knobs import live_of
+from qlearn.runs.loggers import loggers, named
 from qlearn.runs.run import Run
 from qlearn.runs.watchers import Watcher
 
@@ -38,7 +39,7 @@ class Asked:
     episodes: int | None = None
     seed: int | None = None
     threads: int | None = None
-    tensorboard: bool = False
+    log: tuple[str, ...] = ()
     watchers: Sequence[Watcher] = ()
     say: Callable[[str], None] = lambda _: None
 
@@ -57,6 +58,7 @@ def train(
     threads: int | None = None,
     init: int | str | Path | None = None,
     tensorboard: bool = False,
+    log: str | Sequence[str] = (),
     out: str | Path | None = None,
     preset: str | None = None,
     resume: str | Path | None = None,
@@ -74,9 +76,8 @@ def train(
     started = time.perf_counter() if started is None else started
     say = say or (lambda _: None)
     _check(device, steps, episodes, threads)
-    asked = Asked(
-        algo, engine, device, steps, episodes, seed, threads, bool(tensorboard), watchers, say
-    )
+    log = named([*named(log), *(["tensorboard"] if tensorboard else [])])
+    asked = Asked(algo, engine, device, steps, episodes, seed, threads, log, watchers, say)
     if resume is not None:
         own = {"seconds": seconds, "until": until, "init": init, "out": out, "preset": preset}
         own |= settings
@@ -124,7 +125,7 @@ def train(
         "seed": seed,
         "init": init,
         "until": until,
-        "tensorboard": bool(tensorboard),
+        "log": log,
         "config": asdict(config),
         "run_config": asdict(run_config),
         "live": live_of(learner, run_config),
@@ -149,7 +150,7 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
         raise UserError(f"{folder.path.name} is still being trained by process {record['pid']}")
     _enlarge(config, asked)
     _offer(config, record["algo"], {"threads": asked.threads})
-    asked = replace(asked, tensorboard=asked.tensorboard or record.get("tensorboard", False))
+    asked = replace(asked, log=named([*_logs(record), *asked.log]))
     watchers = _watchers(asked)
     environment = find(record["env"], record["env_options"])
     settings = registry.configure(record["algo"], config)
@@ -170,7 +171,7 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
         status="running",
         config=asdict(settings),
         pid=_own_pid(),
-        tensorboard=asked.tensorboard,
+        log=asked.log,
         live=live_of(learner, training.settings),
         **_where(learner),
     )
@@ -269,12 +270,15 @@ def _without_effect(
     return notes
 
 
-def _watchers(asked: Asked) -> list[Watcher]:
-    if not asked.tensorboard:
-        return list(asked.watchers)
-    from qlearn.runs.events import EventFile
+def _logs(record: dict[str, Any]) -> Sequence[str]:
+    """What a run was logged to; before there were several, it said so of one."""
+    return record.get("log", ["tensorboard"] if record.get("tensorboard") else [])
 
-    return [*asked.watchers, EventFile()]
+
+def _watchers(asked: Asked) -> list[Watcher]:
+    if not asked.log:
+        return list(asked.watchers)
+    return [*asked.watchers, *loggers(asked.log)]
 
 
 def _budget_of(
