@@ -111,7 +111,7 @@ def proofs_of(design: Design, fast: bool = False) -> list[Proof]:
             ("product.sv",),
             4,
             Fault("the lower half with a sign", "product.sv",
-                  "$signed({1'b0, value[LOW-1:0]})", "$signed({value[LOW-1], value[LOW-1:0]})"),
+                  "$signed({1'b0, entered[LOW-1:0]})", "$signed({entered[LOW-1], entered[LOW-1:0]})"),
             {"WIDTH": max(width, WIDEST_UNSPLIT + 1) if fast else WIDEST},
             ANY_NUMBER,
         ),
