@@ -136,7 +136,7 @@ def proofs_of(design: Design, fast: bool = False) -> list[Proof]:
         Proof(
             "the host's port keeps AXI4-Lite's word",
             "host_proof",
-            ("host_port.sv",),
+            ("delay.sv", "host_port.sv"),
             4,
             Fault("a response does not wait", "host_port.sv",
                   "if (s_axi_bready) s_axi_bvalid <= 1'b0;", "s_axi_bvalid <= 1'b0;"),
