@@ -39,7 +39,7 @@ def contents(folder):
 
 
 @pytest.mark.parametrize(
-    ("actions", "width", "stages"), [(4, 16, 14), (4, 32, 15), (6, 16, 16), (2, 8, 12), (1, 8, 12), (16, 18, 18), (16, 19, 19)]
+    ("actions", "width", "stages"), [(4, 16, 16), (4, 32, 17), (6, 16, 18), (2, 8, 14), (1, 8, 14), (16, 18, 20), (16, 19, 21)]
 )  # fmt: skip
 def test_stages_of_the_pipeline(actions, width, stages):
     assert depth(actions, width) == stages
@@ -118,7 +118,7 @@ def test_learned_values_are_in_every_agents_bank(tmp_path):
     for action in range(4):
         words = [int(line, 16) for line in files[f"initial_{action}.hex"].split()]
         bank = np.array([(word ^ 0x8000) - 0x8000 for word in words]).reshape(16, 32)
-        np.testing.assert_array_equal(bank[:14, :25], table[:, :, action])
+        np.testing.assert_array_equal(bank[:16, :25], table[:, :, action])
         assert lines[action : 25 * 4 : 4] == words[:25]
     write(made, tmp_path / "out")
     np.testing.assert_array_equal(load(tmp_path / "out").ring().table, table)
@@ -142,14 +142,14 @@ def test_a_folder_reads_back_as_the_same_design(tmp_path):
 
 def test_the_manifest_and_the_readme_tell_what_matters(tmp_path):
     made = generate.generate("gym:Taxi-v4", tmp_path / "taxi", word="Q4.12", rings=2)
-    assert made["table_address"]["ring"] == {"low": 3 + 9 + 4, "bits": 1}
+    assert made["table_address"]["ring"] == {"low": 3 + 9 + 5, "bits": 1}
     assert made["max_steps"] == 200
     assert made["starts"] == 300
     assert "values can saturate" in " ".join(made["warnings"])
     text = (tmp_path / "taxi" / "README.md").read_text()
     assert "limit of 200 steps an episode is not kept" in text
     assert made["warnings"][0] in text
-    assert "ring (1 bit), agent (4 bits), state (9 bits), action (3 bits)" in text
+    assert "ring (1 bit), agent (5 bits), state (9 bits), action (3 bits)" in text
     generate.generate("grid", tmp_path / "grid")
     assert "To know" not in (tmp_path / "grid" / "README.md").read_text()
 
@@ -164,7 +164,7 @@ def test_the_manifest_and_the_readme_tell_what_matters(tmp_path):
         ({"seed": 2**32}, "32 bits"),
         ({"seed": -1}, "32 bits"),
         ({"rings": 0}, "rings must be 1 to 256"),
-        ({"agents": 13}, "agents must be at least 14"),
+        ({"agents": 15}, "agents must be at least 16"),
         ({"agents": 10_000}, "10,000 agents of 25 states need 19 bits"),
         ({"rounding": "up"}, "unknown rounding 'up'"),
         ({"options": {"slop": 1}}, r"there is no option env\.slop"),

@@ -37,7 +37,7 @@ def stages(manifest: Mapping[str, Any]) -> list[Stage]:
         Stage("environment", 3, "s', r, ended", ("environment", world)),
         Stage("read Q(s', .)", 2, "all actions at once", _tables(actions, entries, width)),
         Stage("max Q(s', .)", levels, comparators),
-        Stage("update", 3 + (width > WIDE), "3 multipliers, 1 rounding"),
+        Stage("update", 5 + (width > WIDE), "3 multipliers, 1 rounding"),
         Stage("write, forward", 1, "Q(s, a)", ("the same tables", "second port"), writes=True),
     ]
 

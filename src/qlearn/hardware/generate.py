@@ -94,7 +94,7 @@ class Design:
 def depth(actions: int, width: int) -> int:
     """Stages of a ring's pipeline: no agent may come round before its update has been written."""
     levels = bits_for(actions)
-    select, choose, environment, read, update, write = levels, 1, 3, 2, 3 + (width > WIDE), 1
+    select, choose, environment, read, update, write = levels, 1, 3, 2, 5 + (width > WIDE), 1
     return select + choose + environment + read + levels + update + write
 
 

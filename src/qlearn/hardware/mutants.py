@@ -120,7 +120,7 @@ def trial(rounding: str) -> Design:
         start=np.array([1, 1, 1, 0, 0, 0]) / 3,
     )
     problem = tabulated(model, Word("Q4.4"), name="trial")
-    return Design(problem, 14, 2, rounding, 0.25, 0.875, 0.25, 1)
+    return Design(problem, 16, 2, rounding, 0.25, 0.875, 0.25, 1)
 
 
 def _circuit(design: Design, rtl: Path, work: Path) -> None:

@@ -4,7 +4,7 @@
 // The clocks that have passed and the clocks that are left never add up to more than the bound,
 // which is what makes this a proof for all times.
 module control_proof #(
-    parameter int AGENTS     = 12,
+    parameter int AGENTS     = 14,
     parameter int AGENT_BITS = 4
 ) (
     input logic clk,

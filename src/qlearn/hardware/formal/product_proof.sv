@@ -15,10 +15,12 @@ module product_proof #(
   logic signed [WIDTH+17:0] result;
   product #(.WIDTH(WIDTH)) dut (.clk, .coefficient, .value, .result);
 
+  logic signed [WIDTH-1:0] value_before;
   exact_t both, limit_of_low, limit_of_high;
   assign limit_of_low  = exact_t'(1) <<< 34;           // |c| <= 2^17, low < 2^17
   assign limit_of_high = exact_t'(1) <<< (WIDTH - 1);  // |high| <= 2^(WIDTH - 18)
   always_ff @(posedge clk) begin
+    value_before <= value;
     both <= exact_t'(dut.halves.low_result) + (exact_t'(dut.halves.high_result) <<< 17);
   end
 
@@ -26,7 +28,8 @@ module product_proof #(
   always_ff @(posedge clk) if (clocks < 2) clocks <= clocks + 1'b1;
 
   always_comb begin
-    assert (exact_t'(value) == exact_t'(dut.halves.low) + (exact_t'(dut.halves.high) <<< 17));
+    if (clocks > 0) assert (dut.entered == value_before);
+    assert (exact_t'(dut.entered) == exact_t'(dut.halves.low) + (exact_t'(dut.halves.high) <<< 17));
     assert (dut.halves.low >= 0);
     assume (dut.halves.low_result <= limit_of_low && dut.halves.low_result >= -limit_of_low);
     assume (dut.halves.high_result <= limit_of_high && dut.halves.high_result >= -limit_of_high);

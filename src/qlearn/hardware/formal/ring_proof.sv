@@ -5,7 +5,7 @@
 // This is for all times (induction) and all contents: whatever a memory or a multiplication gives
 // here is any number at all (`cutpoint`).
 module ring_proof #(
-    parameter int AGENTS     = 12,
+    parameter int AGENTS     = 14,
     parameter int AGENT_BITS = 4
 ) (
     input logic                  clk,

@@ -37,7 +37,7 @@ module update_check #(
     input logic                    ended,
     input logic        [16:0]      chance
 );
-  localparam int STAGES = WIDTH > 18 ? 4 : 3;
+  localparam int STAGES = WIDTH > 18 ? 6 : 5;
   localparam int ONE = 131072, HALF = 65536;
   typedef logic signed [WIDTH+31:0] exact_t;
   localparam exact_t HIGHEST = exact_t'(1) <<< (WIDTH - 1);

@@ -61,7 +61,7 @@ module agent_ring #(
   localparam int LEVELS = ACTIONS > 1 ? $clog2(ACTIONS) : 1;
   localparam int ENVIRONMENT_STAGES = 3;
   localparam int TABLE_STAGES = 2;
-  localparam int UPDATE_STAGES = WIDTH > 18 ? 4 : 3;
+  localparam int UPDATE_STAGES = WIDTH > 18 ? 6 : 5;
 
   // The clocks at which a slot reaches the parts of the ring.
   localparam int CHOOSE = LEVELS;
@@ -197,7 +197,7 @@ module agent_ring #(
       .clk, .value(agent), .delayed(read_agent));
   delay #(.WIDTH(AGENT_BITS), .STAGES(WRITE - READ)) of_writer (
       .clk, .value(read_agent), .delayed(write_agent));
-  delay #(.WIDTH(STATE_BITS), .STAGES(WRITE - WORLD)) of_written_state (
+  long_delay #(.WIDTH(STATE_BITS), .STAGES(WRITE - WORLD)) of_written_state (
       .clk, .value(world_state), .delayed(write_state));
   delay #(.WIDTH(ACTION_BITS), .STAGES(WRITE - WORLD)) of_written_action (
       .clk, .value(action), .delayed(write_action));
@@ -229,7 +229,7 @@ module agent_ring #(
       .clk, .values(next_row), .largest(largest_next), .index());
   // verilator lint_on PINCONNECTEMPTY
 
-  delay #(.WIDTH(WIDTH), .STAGES(UPDATE - WORLD - 1)) of_q (
+  long_delay #(.WIDTH(WIDTH), .STAGES(UPDATE - WORLD - 1)) of_q (
       .clk, .value(q), .delayed(update_q));
   delay #(.WIDTH(WIDTH + 1), .STAGES(UPDATE - READ)) of_outcome (
       .clk, .value({reward, ended}), .delayed({update_reward, update_ended}));
@@ -255,9 +255,9 @@ module agent_ring #(
   state_t write_next;
   logic stays, write_stays;
 
-  delay #(.WIDTH(ACTIONS * WIDTH), .STAGES(WRITE - BEST)) of_next_row (
+  long_delay #(.WIDTH(ACTIONS * WIDTH), .STAGES(WRITE - BEST)) of_next_row (
       .clk, .value(next_row), .delayed(write_row));
-  delay #(.WIDTH(STATE_BITS), .STAGES(WRITE - READ)) of_next (
+  long_delay #(.WIDTH(STATE_BITS), .STAGES(WRITE - READ)) of_next (
       .clk, .value(next), .delayed(write_next));
 
   state_t read_state;

@@ -132,14 +132,20 @@ module host_port #(
     end
   end
 
-  // ---- What is made of alpha and gamma.
+  // ---- What is made of alpha and gamma. Nobody waits for it: an update comes a revolution after
+  // the start at the soonest. So the multiplier may lie far away, some clocks of wire.
 
-  logic [35:0] alpha_times_gamma, raised;
+  logic [17:0] factor_alpha, factor_gamma;
+  logic [35:0] multiplied, alpha_times_gamma, raised;
+  delay #(.WIDTH(36), .STAGES(2)) to_multiplier (
+      .clk, .value({alpha, gamma}), .delayed({factor_alpha, factor_gamma}));
+  delay #(.WIDTH(36), .STAGES(2)) from_multiplier (
+      .clk, .value(multiplied), .delayed(alpha_times_gamma));
   assign raised = alpha_times_gamma + 36'd65536;
   always_ff @(posedge clk) begin
-    one_minus_alpha   <= 18'd131072 - alpha;
-    alpha_times_gamma <= alpha * gamma;
-    alpha_gamma       <= raised[34:17];
+    one_minus_alpha <= 18'd131072 - alpha;
+    multiplied      <= factor_alpha * factor_gamma;
+    alpha_gamma     <= raised[34:17];
   end
 
   // ---- Counters.

@@ -2,7 +2,7 @@
 //
 //   q_new = saturate(round((1 - alpha) q + alpha r + alpha gamma max Q(s', .)))
 //
-// with one rounding and one saturation, at the very end. Clocks: products (1, or 2 above 18
+// with one rounding and one saturation, at the very end. Clocks: products (3, or 4 above 18
 // bits) | sum | round and saturate.
 //
 // The coefficients 0 .. 2^17 are fractions of 2^17, and 2^17 itself does not fit into the 18 signed
@@ -24,7 +24,7 @@ module q_update_unit #(
     input  logic        [16:0]      chance,           // for the last clock; stochastic rounding only
     output logic signed [WIDTH-1:0] q_new
 );
-  localparam int PRODUCT_STAGES = WIDTH > 18 ? 2 : 1;
+  localparam int PRODUCT_STAGES = WIDTH > 18 ? 4 : 3;
   localparam int SUM_WIDTH = WIDTH + 20;
 
   // Every unit has registers of its own for the coefficients: one set for all rings would be a
