@@ -15,11 +15,13 @@ from urllib.request import Request, urlopen
 import pytest
 from sites import append, row, write_run
 
+import qlearn
 from qlearn.cli.main import main
 from qlearn.dashboard import beside, server
 from qlearn.dashboard.security import Access
 from qlearn.dashboard.store import Store
 from qlearn.dashboard.stream import Hub
+from qlearn.runs.watchers import Watcher
 
 
 def start(home, *more: str) -> tuple[subprocess.Popen, dict[str, str]]:
@@ -73,6 +75,25 @@ def test_a_hundred_pages_at_a_time_and_an_end(home):
     out, error = process.communicate(timeout=30)
     assert (process.returncode, out, error) == (0, "", "")
     assert (home / "a").is_dir()
+
+
+def test_a_dashboard_that_is_killed_is_nothing_to_the_training(home):
+    process, told = start(home)
+
+    class Killer(Watcher):
+        def logged(self, training, row):
+            if process.poll() is None:
+                assert json.load(urlopen(told["url"] + "api/run/watched"))["row"]["name"]
+                process.kill()
+                process.wait()
+
+    how = {"engine": "dict", "steps": 3000, "eval_every": 1000}
+    watched = qlearn.train("grid", **how, out=home / "watched", watchers=[Killer()])
+    alone = qlearn.train("grid", **how, out=home / "alone")
+    assert process.returncode == -signal.SIGKILL
+    process.communicate()
+    assert watched.status == "done"
+    assert watched.report["eval"] == alone.report["eval"]
 
 
 def test_it_ends_when_nobody_needs_it(home, monkeypatch):
