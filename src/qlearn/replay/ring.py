@@ -37,6 +37,11 @@ class Ring(NamedTuple):
     held: np.ndarray  # [0]: transitions in all lanes
 
 
+def refuse_beyond_choosing(capacity: int) -> None:
+    if capacity > MOST_SLOTS:
+        raise UserError(f"a replay has at most {MOST_SLOTS:,} places, not {capacity:,}")
+
+
 def ring_of(capacity: int, lanes: int, width: int, dtype: type = np.float32) -> Ring:
     """An empty ring of `capacity` slots, as many for each lane."""
     if capacity < LEAST_SLOTS * lanes:
@@ -44,8 +49,7 @@ def ring_of(capacity: int, lanes: int, width: int, dtype: type = np.float32) -> 
             f"a replay of {capacity:,} places is too small: it needs at least"
             f" {LEAST_SLOTS * lanes:,}, {LEAST_SLOTS} for each copy of the environment"
         )
-    if capacity > MOST_SLOTS:
-        raise UserError(f"a replay has at most {MOST_SLOTS:,} places, not {capacity:,}")
+    refuse_beyond_choosing(capacity)
     slots = capacity // lanes * lanes
     return Ring(
         frames=np.zeros((slots, width), dtype),

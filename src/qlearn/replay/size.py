@@ -44,6 +44,7 @@ def described(
 def refuse_beyond_memory(
     capacity: int, observation: int | tuple[int, ...], dtype: Any, prioritized: bool
 ) -> None:
+    rings.refuse_beyond_choosing(capacity)
     free = available_megabytes()
     if megabytes(capacity, observation, dtype, prioritized) > free:
         raise UserError(
