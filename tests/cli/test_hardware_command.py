@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from qlearn.cli.main import main
+from qlearn.hardware.synthesize import RECORDED_MHZ
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_quiet_may_stand_at_the_end(tmp_path, capsys):
     [
         (["--word", "Q2.1"], "Q2.1 has 3 bits"),
         (["--alpha", "2"], "alpha must be between 0 and 1, not 2"),
-        (["--agents", "3"], "agents must be at least 14"),
+        (["--agents", "3"], "agents must be at least 16"),
         (["--rings", "0"], "must be at least 1, not 0"),
         (["--rounding", "up"], "unknown rounding 'up'"),
         (["--set", "lr=0.5"], "--set lr: only env.KEY can be set here"),
@@ -319,9 +320,9 @@ def test_compare_takes_the_circuit_at_the_recorded_clock(tmp_path, monkeypatch, 
     ]
     software, circuit = said(words, capsys)["rows"]
     assert software["engine"] == "numba"
-    assert circuit["name"].startswith("grid hardware (cycles at 130 MHz")
+    assert circuit["name"].startswith(f"grid hardware (cycles at {RECORDED_MHZ} MHz")
     assert circuit["engine"].endswith("not timed")
-    assert circuit["updates_per_second"] == pytest.approx(130e6, rel=0.02)
+    assert circuit["updates_per_second"] == pytest.approx(1e6 * RECORDED_MHZ, rel=0.02)
     assert circuit["peak_memory_mb"] is None
 
 

@@ -180,7 +180,7 @@ def test_a_policy_is_far_smaller_than_a_state():
         ({"every": "sometimes"}, "every is a number of steps or 'episode', not 'sometimes'"),
         ({"every": "0"}, "every is a number of steps"),
         ({"replay": 12}, "too small for 6 copies"),
-        ({"replay": 10**12}, "free"),
+        ({"replay": 10**12}, "at most 2,147,483,647 places"),
         ({"dueling": True, "hidden": "16x15"}, "must be even"),
         ({"n_step": 0}, "n_step must be at least 1"),
         ({"explorers": -0.1}, "explorers must be between 0 and 1"),
@@ -190,6 +190,12 @@ def test_each_mistake_is_one_line(settings, said):
     with pytest.raises(UserError, match=said) as raised:
         learner(settings)
     assert "\n" not in str(raised.value)
+
+
+def test_a_replay_beyond_memory_is_refused_before_it_is_made(monkeypatch):
+    monkeypatch.setattr("qlearn.replay.size.available_megabytes", lambda: 1.0)
+    with pytest.raises(UserError, match="1 MB of memory are free; give it fewer places"):
+        learner({"replay": 10**6})
 
 
 def test_a_learning_rate_that_destroys_the_network_is_one_clear_line():
