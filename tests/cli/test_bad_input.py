@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
 import pytest
 
 from qlearn.cli.main import main
+from qlearn.runs.files import write_sealed
+from qlearn.runs.folder import RunFolder
 from qlearn.runs.training import train
 
 
@@ -286,11 +287,11 @@ def test_json_does_not_change_how_mistakes_are_told(capsys):
 
 def test_records_of_other_shapes_do_not_break_the_list(capsys, here):
     run = train("grid", engine="dict", steps=100, out=here / "runs" / "r").path
-    record = json.loads((run / "run.json").read_text())
+    record = RunFolder.open(run).record
     for k, change in enumerate(
         ({"result": None}, {"result": {}}, {"pid": None}, {"started_ns": None})
     ):
         (here / "runs" / f"x{k}").mkdir()
-        (here / "runs" / f"x{k}" / "run.json").write_text(json.dumps({**record, **change}))
+        write_sealed(here / "runs" / f"x{k}" / "run.json", {**record, **change})
     assert main(["runs"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5
