@@ -220,7 +220,9 @@ def refused(capsys, *words):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     said = capsys.readouterr()
-    assert code == 2 and said.out == "" and said.err.count("\n") == 1, said
+    assert code == 2, said
+    assert said.out == ""
+    assert said.err.count("\n") == 1
     assert peak < 32 * 2**20
     return said.err
 
