@@ -63,7 +63,21 @@ def places(home: Path) -> None:
     (home / "bytes.py").write_bytes(bytes(range(256)))
     (home / "raises.py").write_text("1 / 0\n")
     (home / "maze.txt").write_text("S.G\n")
-    run(["train", "grid", "--engine", "dict", "--steps", "100", "--quiet", "--out", "run", "--set", "eval_episodes=1"])
+    run(
+        [
+            "train",
+            "grid",
+            "--engine",
+            "dict",
+            "--steps",
+            "100",
+            "--quiet",
+            "--out",
+            "run",
+            "--set",
+            "eval_episodes=1",
+        ]
+    )
 
 
 def settings(algo: str) -> list[str]:
@@ -81,7 +95,11 @@ def line(chance: random.Random, networks: float = 0.0) -> list[str]:
     command = import_module(f"qlearn.cli.{name}")
     parser = argparse.ArgumentParser(add_help=False)
     command.add_arguments(parser)
-    options = [action for action in parser._actions if action.option_strings]
+    options = [
+        action
+        for action in parser._actions
+        if action.option_strings and "--browser" not in action.option_strings  # it would serve
+    ]
     for action in parser._actions:
         if not action.option_strings:
             words += positional(name, action, chance)

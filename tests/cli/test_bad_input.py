@@ -110,6 +110,39 @@ def test_train(capsys, here, words, message):
     assert not (here / "runs").exists() or not os.listdir(here / "runs")
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("grid --engine numpy --envs 2000000", "2,000,000 copies of grid take"),
+        ("cartpole --algo pqn --envs 2000000", "2,000,000 copies of cartpole take"),
+        ("cartpole --algo dqn --set hidden=4096x4096", "parameters take"),
+        ("cartpole --set env.buckets=60", "entries of the table take"),
+    ],
+)
+def test_what_would_not_fit_is_known_before(capsys, here, monkeypatch, words, message):
+    monkeypatch.setattr("qlearn.memory.available_megabytes", lambda: 60.0)
+    said = complaint(capsys, "train", *words.split(), "--quiet")
+    assert message in said
+    assert "60 MB of memory are free" in said
+    assert not (here / "runs").exists()
+
+
+def test_memory_that_is_not_there_is_one_line(capsys, monkeypatch):
+    def greedy(*_, **__):
+        raise MemoryError("Unable to allocate 246. GiB")
+
+    monkeypatch.setattr("qlearn.runs.training.train", greedy)
+    assert "there is not enough memory (Unable" in complaint(capsys, "train", "grid")
+
+
+@pytest.mark.parametrize(
+    "words", [("x" * 5000,), ("a\0b",), ("--resume", "\ud800"), ("--out", "y" * 300)]
+)
+def test_words_that_are_no_paths(capsys, words):
+    found = complaint(capsys, "train", *words, *(["grid"] if words[0] == "--out" else []))
+    assert len(found) < 700
+
+
 def test_train_without_an_environment(capsys):
     assert "which environment?" in complaint(capsys, "train")
 

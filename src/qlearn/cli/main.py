@@ -73,6 +73,9 @@ def main(argv: list[str] | None = None) -> int:
             console.error(f"{_short(error.filename)} is no path: {error.strerror}")
             return USER_INPUT
         return _our_fault(error, console)
+    except MemoryError as error:
+        console.error(f"there is not enough memory ({str(error) or 'none is left'})")
+        return USER_INPUT
     except Exception as error:
         return _our_fault(error, console)
 

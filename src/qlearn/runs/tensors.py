@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from qlearn.errors import UserError
-from qlearn.replay.size import MB, available_megabytes
+from qlearn.memory import MB, available_megabytes
 from qlearn.runs.files import Damaged
 
 DTYPES = {
