@@ -204,7 +204,7 @@ def trials(number: int, first: int = 0, networks: float = 0.0) -> tuple[Counter[
         os.environ["QLEARN_RUNS"] = str(Path(folder) / "runs")
         signal.signal(signal.SIGALRM, late)
         places(Path(folder))
-        Training._run = begins  # type: ignore[method-assign]
+        Training._run = begins  # type: ignore[method-assign, assignment]
         try:
             for seed in range(first, first + number):
                 words = line(random.Random(seed), networks)
