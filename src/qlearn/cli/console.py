@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-
 LONG = re.compile(r"\S{1000,}")  # what somebody has typed may be repeated to them, in part
 
 
