@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
 import pytest
 
 from qlearn.cli.main import main
+from qlearn.runs.files import write_sealed
+from qlearn.runs.folder import RunFolder
 from qlearn.runs.training import train
 
 
@@ -107,6 +108,39 @@ TRAIN = [
 def test_train(capsys, here, words, message):
     assert message in complaint(capsys, "train", *(words.split() or [""]))
     assert not (here / "runs").exists() or not os.listdir(here / "runs")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("grid --engine numpy --envs 2000000", "2,000,000 copies of grid take"),
+        ("cartpole --algo pqn --envs 2000000", "2,000,000 copies of cartpole take"),
+        ("cartpole --algo dqn --set hidden=4096x4096", "parameters take"),
+        ("cartpole --set env.buckets=60", "entries of the table take"),
+    ],
+)
+def test_what_would_not_fit_is_known_before(capsys, here, monkeypatch, words, message):
+    monkeypatch.setattr("qlearn.memory.available_megabytes", lambda: 60.0)
+    said = complaint(capsys, "train", *words.split(), "--quiet")
+    assert message in said
+    assert "60 MB of memory are free" in said
+    assert not (here / "runs").exists()
+
+
+def test_memory_that_is_not_there_is_one_line(capsys, monkeypatch):
+    def greedy(*_, **__):
+        raise MemoryError("Unable to allocate 246. GiB")
+
+    monkeypatch.setattr("qlearn.runs.training.train", greedy)
+    assert "there is not enough memory (Unable" in complaint(capsys, "train", "grid")
+
+
+@pytest.mark.parametrize(
+    "words", [("x" * 5000,), ("a\0b",), ("--resume", "\ud800"), ("--out", "y" * 300)]
+)
+def test_words_that_are_no_paths(capsys, words):
+    found = complaint(capsys, "train", *words, *(["grid"] if words[0] == "--out" else []))
+    assert len(found) < 700
 
 
 def test_train_without_an_environment(capsys):
@@ -286,11 +320,11 @@ def test_json_does_not_change_how_mistakes_are_told(capsys):
 
 def test_records_of_other_shapes_do_not_break_the_list(capsys, here):
     run = train("grid", engine="dict", steps=100, out=here / "runs" / "r").path
-    record = json.loads((run / "run.json").read_text())
+    record = RunFolder.open(run).record
     for k, change in enumerate(
         ({"result": None}, {"result": {}}, {"pid": None}, {"started_ns": None})
     ):
         (here / "runs" / f"x{k}").mkdir()
-        (here / "runs" / f"x{k}" / "run.json").write_text(json.dumps({**record, **change}))
+        write_sealed(here / "runs" / f"x{k}" / "run.json", {**record, **change})
     assert main(["runs"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5

@@ -317,8 +317,7 @@ def test_a_run_without_a_board_says_what_has_one(taxi, tmp_path, capsys):
 def test_a_run_of_another_algorithm_says_what_works(run, tmp_path, capsys):
     other = tmp_path / "other"
     shutil.copytree(run, other)
-    record = json.loads((other / "run.json").read_text())
-    (other / "run.json").write_text(json.dumps(record | {"algo": "pqn"}))
+    RunFolder.open(other).update(algo="pqn")
     assert "learned grid by pqn; --board and --png show tables of grid" in complaint(
         capsys, other, "--board"
     )
@@ -333,9 +332,9 @@ def test_no_curve_before_an_episode_has_ended(run, tmp_path, capsys):
     young = tmp_path / "young"
     shutil.copytree(run, young)
     (young / "metrics.jsonl").unlink()
-    record = json.loads((young / "run.json").read_text())
-    del record["result"]
-    (young / "run.json").write_text(json.dumps(record))
+    folder = RunFolder.open(young)
+    del folder.record["result"]
+    folder.save()
     assert "young has no curve yet" in complaint(capsys, young, "--curve", tmp_path / "x.png")
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from finite_problems import random_model, random_problem
@@ -11,6 +9,7 @@ from qlearn.envs.model import Model
 from qlearn.errors import UserError
 from qlearn.hardware.problem import CERTAIN, problem_of, start_list, tabulated
 from qlearn.hardware.word import Word
+from qlearn.runs.folder import RunFolder
 
 Q88 = Word("Q8.8")
 
@@ -154,7 +153,6 @@ def test_a_replaced_reward_is_refused(tmp_path):
 
 def test_a_network_is_no_table(tmp_path):
     qlearn.train("grid", algo="table", engine="dict", steps=10, out=tmp_path / "net")
-    record = json.loads((tmp_path / "net" / "run.json").read_text())
-    (tmp_path / "net" / "run.json").write_text(json.dumps(record | {"algo": "dqn"}))
+    RunFolder.open(tmp_path / "net").update(algo="dqn")
     with pytest.raises(UserError, match="learned by dqn"):
         problem_of(str(tmp_path / "net"), Q88)

@@ -51,12 +51,14 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("at", range(1, 6))
-def test_killed_anywhere_in_a_save_the_one_before_is_there(tmp_path, monkeypatch, at):
+@pytest.mark.parametrize("keep", [0, 1, 3])
+@pytest.mark.parametrize("at", range(1, 14))
+def test_killed_anywhere_in_a_save_the_one_before_is_there(tmp_path, monkeypatch, at, keep):
     """Every rename and removal is a moment; after it the process is gone."""
     path = tmp_path / "last"
-    checkpoint.save(path, ARRAYS, {})
-    newer = {name: array + 1 for name, array in ARRAYS.items()}
+    older, newer, newest = ({name: array + k for name, array in ARRAYS.items()} for k in (3, 1, 2))
+    for arrays in (older, older, ARRAYS):
+        checkpoint.save(path, arrays, {}, keep)
     moments = iter(range(1, 100))
 
     def dies(real):
@@ -68,16 +70,59 @@ def test_killed_anywhere_in_a_save_the_one_before_is_there(tmp_path, monkeypatch
         return done
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "replace", dies(os.replace))
-        patched.setattr(os, "fsync", dies(os.fsync))
+        for name in ("replace", "fsync", "unlink"):
+            patched.setattr(os, name, dies(getattr(os, name)))
         try:
-            checkpoint.save(path, newer, {})
+            checkpoint.save(path, newer, {}, keep)
             finished = True
         except Killed:
             finished = False
-    assert_holds(path, newer if finished else ARRAYS)
-    checkpoint.save(path, newer, {})
+    if finished:
+        assert next(moments) <= at
+        assert_holds(path, newer)
+    else:
+        found, _ = checkpoint.load(path)
+        assert_holds(path, newer if found["table"][0, 1] == 2.0 else ARRAYS)
+    checkpoint.save(path, newer, {}, keep)
     assert_holds(path, newer)
+    checkpoint.save(path, newest, {}, keep)
+    assert_holds(path, newest)
+    if keep:
+        assert_holds(tmp_path / "previous", newer)
+    assert len(os.listdir(tmp_path)) == 2 * (1 + keep)
+
+
+def test_as_many_as_are_asked_for_stay(tmp_path):
+    def holds():
+        return {
+            file.stem: int(checkpoint.load(file.with_suffix(""))[0]["x"][0])
+            for file in tmp_path.glob("*.json")
+        }
+
+    for k in range(6):
+        checkpoint.save(tmp_path / "last", {"x": np.array([k])}, {"env_steps": k}, keep=3)
+    assert holds() == {"last": 5, "previous": 4, "previous-2": 3, "previous-3": 2}
+    checkpoint.save(tmp_path / "last", {"x": np.array([6])}, {})
+    assert holds() == {"last": 6, "previous": 5}
+    flip(tmp_path / "last.safetensors")
+    older, arrays, _ = checkpoint.load_whole_before(tmp_path / "last")
+    assert older.name == "previous"
+    assert arrays["x"] == [5]
+    (tmp_path / "last.json").unlink()
+    assert checkpoint.exists(tmp_path / "last")
+    assert not checkpoint.is_whole(tmp_path / "last")
+    checkpoint.save(tmp_path / "last", {"x": np.array([7])}, {})
+    assert holds() == {"last": 7, "previous": 5}  # what was damaged does not push it out
+
+
+def test_what_the_disk_has_not_kept_replaces_nothing(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path / "last", ARRAYS, {})
+    before = sorted(os.listdir(tmp_path))
+    monkeypatch.setattr(checkpoint.tensors, "digest_of", lambda path: "another")
+    with pytest.raises(UserError, match=r"the disk did not keep what was written to .*last"):
+        checkpoint.save(tmp_path / "last", {"x": np.ones(3)}, {})
+    assert_holds(tmp_path / "last")
+    assert sorted(os.listdir(tmp_path)) == before
 
 
 @pytest.mark.parametrize("failing", ["replace", "fsync"])
@@ -108,8 +153,12 @@ def flip(path):
 
 
 def edited(**changes):
+    """By somebody who seals it again."""
+
     def edit(path):
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+        content = json.loads(path.read_text()) | changes
+        content.pop(files.SEAL)
+        path.write_text(json.dumps(files.sealed(content)))
 
     return edit
 
@@ -117,14 +166,14 @@ def edited(**changes):
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
-        ("last.safetensors", truncate, "is damaged: its checksum does not match last.json"),
+        ("last.safetensors", truncate, r"is damaged: it has [\d,]+ bytes, its header [\d,]+"),
         ("last.safetensors", flip, "is damaged: its checksum does not match last.json"),
         ("last.safetensors", lambda path: path.unlink(), "cannot read .*last.safetensors: no such"),
         ("last.json", truncate, "last.json is damaged"),
         ("last.json", lambda path: path.write_text("[]"), "describes no checkpoint"),
         ("last.json", lambda path: path.write_text("{}"), "describes no checkpoint"),
         ("last.json", lambda path: path.write_bytes(b"\xff\xfe\x00"), "last.json is damaged"),
-        ("last.json", edited(format=99), "was written by a newer qlearn; pip install --upgrade"),
+        ("last.json", edited(format=99), r"newer qlearn \(format 99, .*pip install --upgrade"),
         ("last.json", edited(format="two"), "describes no checkpoint"),
         ("last.json", edited(sha256=None), "checksum does not match"),
     ],

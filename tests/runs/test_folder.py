@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from qlearn.errors import UserError
+from qlearn.runs import files
 from qlearn.runs.folder import RunFolder, find_run, list_runs, runs_folder
 
 RECORD = {"env": "grid", "env_name": "grid", "env_options": {}, "algo": "table", "engine": "dict",
@@ -80,13 +81,21 @@ def test_a_run_whose_process_is_gone_was_interrupted(home, gone):
         assert find_run("last").status == status
 
 
+def resealed(text, **changes):
+    content = json.loads(text) | changes
+    content.pop(files.SEAL)
+    return json.dumps(files.sealed(content))
+
+
 DAMAGES = {
     "torn": (lambda text: text[: len(text) // 2], "is damaged"),
     "empty": (lambda text: "", "is damaged"),
     "list": (lambda text: "[1, 2]", "describes no run"),
     "other": (lambda text: '{"name": "x"}', "describes no run"),
-    "worded": (lambda text: text.replace('"format": 1', '"format": "one"'), "describes no run"),
-    "newer": (lambda text: text.replace('"format": 1', '"format": 7'), "newer qlearn .format 7"),
+    "worded": (lambda text: text.replace('"format": 2', '"format": "two"'), "describes no run"),
+    "newer": (lambda text: resealed(text, format=7), "newer qlearn .format 7"),
+    "unsealed": (lambda text: text.replace('"checksum"', '"checkedsum"'), "has no checksum"),
+    "changed": (lambda text: text.replace('"seed": 0', '"seed": 1'), "not what its checksum"),
 }
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from qlearn.envs.spec import Environment, coerce
 from qlearn.errors import UserError, closest
+from qlearn.memory import refuse_beyond
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,11 @@ def _with_own(environment: Any, algo: str, settings: Mapping[str, Any]) -> dict[
     return {**(environment.settings.get(algo, {}) if environment else {}), **settings}
 
 
+BOOKS = 64  # bytes of a copy: its streams, returns and lengths
+
+
 def make_learner(algo: str, engine: str, environment: Environment, config: Any, seed: int) -> Any:
+    _refuse_beyond_memory(environment, getattr(config, "envs", 1))
     if environment.kind == "file" or environment.reward is not None:
         # Compiled code does not notice writing out of bounds: the user's text is tried plain first.
         from qlearn.envs.checks.quick import probe
@@ -142,6 +150,16 @@ def make_learner(algo: str, engine: str, environment: Environment, config: Any, 
         # given back they wait at most twice as long. Read when torch is imported.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     return _load(ALGORITHMS[algo].engines[engine])(environment, config, seed)
+
+
+def _refuse_beyond_memory(environment: Environment, envs: int) -> None:
+    """What so many copies take at the least: what each shows, before and after a step."""
+    shown = (
+        math.prod(environment.observation_shape) * np.dtype(environment.observation_dtype).itemsize
+    )
+    refuse_beyond(
+        f"{envs:,} copies of {environment.name}", envs * (2 * shown + BOOKS), "fewer --envs fit"
+    )
 
 
 def _load(place: str) -> Any:

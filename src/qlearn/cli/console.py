@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
+
+LONG = re.compile(r"\S{1000,}")  # what somebody has typed may be repeated to them, in part
 
 
 class Console:
@@ -19,7 +22,7 @@ class Console:
             print(message, file=sys.stderr, flush=True)
 
     def error(self, message: str) -> None:
-        line = " ".join(message.split("\n"))
+        line = LONG.sub(lambda word: f"{word[0][:100]}...", " ".join(message.split("\n")))
         print(f"qlearn: {line}", file=sys.stderr, flush=True)
 
     def out(self, text: str) -> None:

@@ -66,15 +66,23 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has gone
         return DONE
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             console.error("the disk is full; nothing that was there is lost")
             return USER_INPUT
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            console.error(f"{_short(error.filename)} is no path: {error.strerror}")
+            return USER_INPUT
         return _our_fault(error, console)
+    except MemoryError as error:
+        console.error(f"there is not enough memory ({str(error) or 'none is left'})")
+        return USER_INPUT
     except Exception as error:
         return _our_fault(error, console)
 
 
 def _main(argv: list[str], console: Console) -> int:
+    for word in argv:
+        _check_characters(word)
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
         return DONE
@@ -116,6 +124,21 @@ def _main(argv: list[str], console: Console) -> int:
         print(json.dumps(report, default=_plain))
     sys.stdout.flush()
     return exit_code(report)
+
+
+def _check_characters(word: str) -> None:
+    """What no system could have handed over: from here on, every word may be part of a path."""
+    try:
+        os.fsencode(word)
+    except UnicodeEncodeError:
+        raise UserError(f"{_short(word)} holds a character that does not exist") from None
+    if "\0" in word:
+        raise UserError(f"{_short(word)} holds a null character")
+
+
+def _short(word: Any) -> str:
+    text = ascii(str(word))
+    return text if len(text) <= 100 else f"{text[:100]}...'"
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qlearn.errors import UserError
+from qlearn.memory import MB, available_megabytes
 from qlearn.replay import ring as rings
 from qlearn.replay import tree as trees
-
-MB = 1e6
 
 
 def megabytes(
@@ -51,20 +48,6 @@ def refuse_beyond_memory(
             f"{described(capacity, observation, dtype, prioritized)}, and {free:,.0f} MB of memory"
             " are free; give it fewer places"
         )
-
-
-def available_megabytes() -> float:
-    """Memory that can be had without swapping; without end where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024 / MB
-    except (OSError, ValueError, IndexError):
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / MB
-    except (AttributeError, ValueError, OSError):
-        return math.inf
 
 
 def shape_of(observation: int | tuple[int, ...]) -> tuple[int, ...]:

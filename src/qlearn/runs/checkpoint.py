@@ -1,120 +1,176 @@
-"""Named arrays on disk: safetensors beside a JSON manifest with a checksum. Nothing is unpickled."""
+"""Named arrays on disk: safetensors beside a JSON manifest with checksums. Nothing is unpickled.
+
+`last` keeps the one before it as `previous`, where more are kept as `previous-2` and so on.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qlearn.errors import UserError
-from qlearn.runs.files import read_json, write_bytes, write_parts
+from qlearn.runs import tensors
+from qlearn.runs.files import Damaged, read_sealed, sealed, write_bytes, write_json, write_parts
 
-FORMAT = 1
-DTYPES = {
-    "float64": "F64", "float32": "F32", "float16": "F16", "bool": "BOOL",
-    **{f"int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)},
-    **{f"uint{bits}": f"U{bits}" for bits in (8, 16, 32, 64)},
-}  # fmt: skip
+FORMAT = 2
+PREVIOUS = "previous"
+KEPT = {"last": 1}  # how many of those before stay, unless it is said
+Arrays = dict[str, np.ndarray]
 
 
-def save(path: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Path:
+def save(path: Path, arrays: Arrays, about: dict[str, Any], keep: int | None = None) -> Path:
     """Writes PATH.safetensors and PATH.json; each is whole or not there.
 
     The manifest comes last and names the checksum: arrays without their manifest do not count.
-    Until it is there, the arrays of the manifest before are kept beside the new ones.
+    Until it is there, the arrays of the manifest before are kept as the previous ones. None of
+    those before is touched until the new arrays were read back from the disk as they are.
     """
-    digest = hashlib.sha256()
-    file, before = path.with_name(path.name + ".safetensors"), _before(path)
-    if file.exists() and not (before.exists() and _is_meant(before, path)):
-        os.replace(file, before)
-    write_parts(file, _parts(arrays, digest))
+    keep = KEPT.get(path.name, 0) if keep is None else keep
+    digest, fresh = hashlib.sha256(), path.with_name(f"{path.name}.new.safetensors")
+    for stray in path.parent.glob(f".{path.name}.*"):  # drafts of a process that was killed
+        stray.unlink(missing_ok=True)
+    write_parts(fresh, _noted(tensors.parts_of(arrays), digest))
+    if tensors.digest_of(fresh) != digest.hexdigest():
+        fresh.unlink()
+        raise UserError(f"the disk did not keep what was written to {_file(path)}")
     manifest = {
         "format": FORMAT,
         "sha256": digest.hexdigest(),
         "arrays": {name: [str(a.dtype), list(a.shape)] for name, a in arrays.items()},
         **about,
     }
-    write_bytes(path.with_name(path.name + ".json"), json.dumps(manifest, indent=2).encode())
-    before.unlink(missing_ok=True)
+    _settle(path)
+    _make_room(path, keep)
+    os.replace(fresh, _file(path))
+    write_json(_manifest(path), sealed(manifest))
+    _drop(path, keep)
     return path
 
 
-def _parts(arrays: dict[str, np.ndarray], digest: Any) -> Iterator[bytes | memoryview]:
-    """What safetensors would write, straight from where the numbers are.
+def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays and the manifest; a damaged or newer checkpoint is refused in words."""
+    manifest = read_sealed(_manifest(path), FORMAT, "checkpoint")
+    meant, faults = manifest.get("sha256"), []
+    # Those of a save that ended between its two files lie under the previous one's name.
+    for file in (_file(path), _file(_next(path)), _before(path)):
+        try:
+            arrays, found = tensors.read(file)
+        except Damaged as error:
+            faults.append(error)
+            continue
+        if found == meant:
+            return arrays, manifest
+        faults.append(Damaged(f"{file} is damaged: its checksum does not match {path.name}.json"))
+    raise faults[0]
 
-    The library packs twice in memory: with a replay of a million transitions 75 MB a time, of
-    which the allocator kept 25.
-    """
-    order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))  # all stay aligned
-    header, end = {}, 0
-    for name in order:
-        array = arrays[name]
-        begin, end = end, end + array.nbytes
-        kind = DTYPES[array.dtype.name]
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [begin, end]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    parts: list[bytes | memoryview] = [len(text).to_bytes(8, "little"), text]
-    parts += [np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data for name in order]
+
+def exists(path: Path) -> bool:
+    """Whether there is one, or one before it."""
+    return any(_manifest(each).is_file() for each in (path, *_those_before(path)))
+
+
+def is_whole(path: Path) -> bool:
+    try:
+        load(path)
+    except UserError:
+        return False
+    return True
+
+
+def load_whole_before(path: Path) -> tuple[Path, Arrays, dict[str, Any]] | None:
+    """The newest of those before that is as it was written."""
+    for older in _those_before(path):
+        try:
+            return older, *load(older)
+        except UserError:
+            continue
+    return None
+
+
+def step_of(about: dict[str, Any]) -> str:
+    return f"step {about['env_steps']:,}" if isinstance(about.get("env_steps"), int) else "no step"
+
+
+# ------------------------------------------------------------------------------------- files
+
+
+def _file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.safetensors")
+
+
+def _manifest(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _before(path: Path) -> Path:
+    """Where format 1 kept the arrays that a save was about to replace."""
+    return path.with_name(f"{path.name}.before.safetensors")
+
+
+def _next(path: Path) -> Path:
+    """The name that it takes when a newer one is there."""
+    stem, _, number = path.name.partition("-")
+    return path.with_name(f"{PREVIOUS}-{int(number or 1) + 1}" if stem == PREVIOUS else PREVIOUS)
+
+
+def _those_before(path: Path) -> Iterator[Path]:
+    older = _next(path)
+    while _manifest(older).is_file():
+        yield older
+        older = _next(older)
+
+
+def _noted(parts: Iterable[bytes | memoryview], digest: Any) -> Iterator[bytes | memoryview]:
     for part in parts:
         digest.update(part)
         yield part
 
 
-def _before(path: Path) -> Path:
-    return path.with_name(path.name + ".before.safetensors")
+def _settle(path: Path) -> None:
+    """Gives back what a save that was killed had made the previous one: it is the last still."""
+    older = _next(path)
+    meant = _meant(path)
+    if meant is None or meant != _meant(older) or not _file(older).is_file():
+        return
+    if not _file(path).is_file() or tensors.digest_of(_file(path)) != meant:
+        os.replace(_file(older), _file(path))
 
 
-def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the manifest; a damaged or newer checkpoint is refused in words."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as unpack
-
-    place = path.with_name(path.name + ".json")
-    manifest = read_json(place)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
-        raise UserError(f"{place} is damaged: it describes no checkpoint")
-    file = path.with_name(path.name + ".safetensors")
-    if manifest["format"] > FORMAT:
-        raise UserError(f"{file} was written by a newer qlearn; pip install --upgrade qlearn")
-    data = _arrays_of(manifest, file, _before(path))
-    if data is None:
-        raise UserError(f"{file} is damaged: its checksum does not match {path.name}.json")
+def _meant(path: Path) -> str | None:
+    """The checksum of the arrays that a manifest names, if it is whole."""
     try:
-        return unpack(data), manifest
-    except SafetensorError as error:
-        raise UserError(f"{file} is damaged: {error}") from None
+        return str(read_sealed(_manifest(path), FORMAT, "checkpoint").get("sha256"))
+    except UserError:
+        return None
 
 
-def _is_meant(file: Path, path: Path) -> bool:
-    """Whether the manifest on disk names this file's checksum."""
-    try:
-        manifest = read_json(path.with_name(path.name + ".json"))
-        return hashlib.sha256(file.read_bytes()).hexdigest() == manifest["sha256"]
-    except (UserError, KeyError, TypeError):
-        return False
+def _make_room(path: Path, keep: int) -> None:
+    """Renames the last one to the previous one, that to the one before it, and so on.
+
+    The manifest of the last one stays until its successor is written, and is copied.
+    """
+    if _meant(path) is None or not _file(path).is_file():
+        return
+    line = [_next(path)]
+    while len(line) < keep:
+        line.append(_next(line[-1]))
+    for older, newer in zip(line[:0:-1], line[-2::-1], strict=True):
+        for place in (_file, _manifest):
+            if place(newer).is_file():
+                os.replace(place(newer), place(older))
+    write_bytes(_manifest(line[0]), _manifest(path).read_bytes())
+    os.replace(_file(path), _file(line[0]))
 
 
-def _arrays_of(manifest: dict[str, Any], file: Path, before: Path) -> bytes | None:
-    """The bytes that the manifest means; those before, if a save ended between its two files."""
-    for candidate in (file, before):
-        try:
-            data = candidate.read_bytes()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise UserError(f"cannot read {candidate}: {error.strerror}") from None
-        if hashlib.sha256(data).hexdigest() == manifest.get("sha256"):
-            return data
-    if not file.exists():
-        raise UserError(f"cannot read {file}: no such file")
-    return None
-
-
-def exists(path: Path) -> bool:
-    return path.with_name(path.name + ".json").is_file()
+def _drop(path: Path, keep: int) -> None:
+    """Those before that are more than are kept."""
+    for number, older in enumerate(list(_those_before(path)), 1):
+        if number > keep:
+            _manifest(older).unlink()
+            _file(older).unlink(missing_ok=True)
+    _before(path).unlink(missing_ok=True)

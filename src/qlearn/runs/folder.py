@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import platform
-import sys
 import time
 from datetime import datetime
 from importlib import metadata
@@ -15,9 +14,19 @@ from typing import Any
 
 from qlearn.auto.machine import processor_name
 from qlearn.errors import UserError, closest
-from qlearn.runs.files import explained, read_json, write_json
+from qlearn.runs import process
+from qlearn.runs.files import (
+    Damaged,
+    alone,
+    explained,
+    read_json,
+    read_sealed,
+    write_json,
+    write_sealed,
+)
 
-FORMAT = 1
+FORMAT = 2
+FILE, TWIN, LOCK = "run.json", "run.twin.json", "lock"
 VERSIONS = ("qlearn", "numpy", "numba", "llvmlite", "gymnasium", "torch")
 
 
@@ -33,52 +42,89 @@ class RunFolder:
         self.record: dict[str, Any] = {}
         self.fault = ""  # why the newest line of metrics could not be written
         self._metrics: Any = None
+        self._locked = False
 
     @classmethod
     def create(cls, path: Path | None, name: str, record: dict[str, Any]) -> RunFolder:
         path = path.absolute() if path else _unused(runs_folder(), name)
-        if (path / "run.json").exists():
-            raise UserError(f"{path} already holds a run; choose another --out, or --resume it")
         folder = cls(path)
+        if (path / FILE).exists():
+            raise UserError(f"{path} already holds a run; choose another --out, or --resume it")
+        made = _make_folders(path / "checkpoints")
         try:
-            (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise explained(error, path) from None
-        folder.record = {
-            "format": FORMAT,
-            "status": "running",
-            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "started_ns": time.time_ns(),
-            "pid": os.getpid(),
-            "versions": _versions(),
-            "processor": processor(),
-            **record,
-        }
-        folder.save()
+            folder.lock()
+            if (path / FILE).exists():  # another process was quicker
+                raise UserError(f"{path} already holds a run; choose another --out")
+            folder.record = {
+                "format": FORMAT,
+                "status": "running",
+                "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+                "started_ns": time.time_ns(),
+                **process.itself(),
+                "versions": _versions(),
+                "processor": processor(),
+                **record,
+            }
+            folder.save()
+        except BaseException:
+            folder.close()
+            _remove(made)
+            raise
         return folder
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         folder = cls(path)
-        folder.record = read_json(path / "run.json")
-        if not isinstance(folder.record, dict) or not isinstance(folder.record.get("format"), int):
-            raise UserError(f"{path / 'run.json'} is damaged: it describes no run")
-        if folder.record["format"] > FORMAT:
-            raise UserError(
-                f"{path} was written by a newer qlearn (format {folder.record['format']}, this one"
-                f" reads up to {FORMAT}); pip install --upgrade qlearn"
-            )
+        try:
+            folder.record = read_sealed(path / FILE, FORMAT, "run")
+        except Damaged as error:
+            raise Damaged(f"{error}{folder._offer()}") from None
         return folder
+
+    def _offer(self) -> str:
+        try:
+            read_sealed(self.path / TWIN, FORMAT, "run")
+        except UserError:
+            return ""
+        return f"; {TWIN} beside it is whole: copied over {FILE}, it mends the run"
 
     def whole(self) -> dict[str, Any]:
         """The record, with everything in it that makes the learner again."""
         for key in ("env", "env_options", "algo", "engine", "config", "run_config", "seed"):
             if key not in self.record:
                 raise UserError(f"{self.path / 'run.json'} is damaged: it has no '{key}'")
+        for key in ("env_options", "config", "run_config"):
+            if not isinstance(self.record[key], dict):
+                raise UserError(f"{self.path / 'run.json'} is damaged: '{key}' are no settings")
+        self._refuse_programs()
         return self.record
 
+    def _refuse_programs(self) -> None:
+        """A folder that was given away may name a file of this machine, none that came with it."""
+        record = self.record
+        named = [record["env"], *record["env_options"].values(), record["config"].get("network")]
+        for text in named:
+            path, _, name = str(text).rpartition(":")
+            if name and path.endswith(".py"):
+                home, place = os.path.realpath(self.path), os.path.realpath(path)
+                if os.path.commonpath([home, place]) == home:
+                    raise UserError(f"{FILE} names {place}: a run brings no program with it")
+
+    def lock(self) -> None:
+        """From now on this process trains the run, until `close`; refused while another does."""
+        with alone(self.path):
+            holder = _holder(self.path)
+            if process.lives(holder.get("pid"), holder.get("pid_started")):
+                raise UserError(
+                    f"{self.path.name} is still being trained by process {holder['pid']}"
+                )
+            write_json(self.path / LOCK, process.itself())
+            self._locked = True
+
     def save(self) -> None:
-        write_json(self.path / "run.json", self.record)
+        self.record["format"] = FORMAT
+        write_sealed(self.path / FILE, self.record)
+        write_sealed(self.path / TWIN, self.record)
 
     def update(self, **changes: Any) -> None:
         self.record.update(changes)
@@ -88,7 +134,8 @@ class RunFolder:
     def status(self) -> str:
         """running, done, interrupted or failed; a run whose process is gone was interrupted."""
         status = self.record.get("status", "failed")
-        if status == "running" and not _alive(self.record.get("pid")):
+        holder = self.record.get("pid"), self.record.get("pid_started")
+        if status == "running" and not process.lives(*holder):
             return "interrupted"
         return status
 
@@ -121,6 +168,10 @@ class RunFolder:
         if self._metrics is not None:
             self._metrics.close()
             self._metrics = None
+        if self._locked:
+            self._locked = False
+            with contextlib.suppress(OSError):
+                (self.path / LOCK).unlink()
 
 
 def find_run(name: str | Path) -> RunFolder:
@@ -166,18 +217,31 @@ def _unused(home: Path, name: str) -> Path:
     return path
 
 
-def _alive(pid: Any) -> bool:
-    if not isinstance(pid, int) or pid <= 0:
-        return False
-    if sys.platform == "win32":
-        return True  # signal 0 would end the process there
+def _holder(folder: Path) -> dict[str, Any]:
+    """The process that the lock names; none where there is no lock, or no readable one."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+        found = read_json(folder / LOCK)
+    except UserError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _make_folders(path: Path) -> list[Path]:
+    """All that lead there; those that were missing, the innermost first."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        _remove(missing)
+        raise explained(error, path.parent) from None
+    return missing
+
+
+def _remove(folders: list[Path]) -> None:
+    """Those that stayed empty."""
+    with contextlib.suppress(OSError, ValueError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _versions() -> dict[str, str]:

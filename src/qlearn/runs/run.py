@@ -14,6 +14,7 @@ from qlearn.algorithms.network.own import name_of
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
 from qlearn.runs import checkpoint, knobs, requests
+from qlearn.runs.files import Damaged
 from qlearn.runs.folder import RunFolder, find_run
 
 MOST_STEPS = 10_000  # where an episode that never ends is cut off, unless asked otherwise
@@ -53,7 +54,7 @@ class Run:
             place = self.path / "best" if best else self.path / "checkpoints" / "last"
             if not checkpoint.exists(place):
                 raise UserError(f"{self.path.name} has no {place.name} checkpoint yet")
-            arrays, _ = checkpoint.load(place)
+            arrays, _ = _load(place, self.path.name)
             arrays.pop("returns", None)
             given = {} if self.network is None else {"network": name_of(self.network)}
             learner = registry.make_learner(
@@ -65,7 +66,7 @@ class Run:
             )
             try:
                 getattr(learner, "set_policy", learner.set_state)(arrays)
-            except (KeyError, ValueError) as error:
+            except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
                 raise UserError(f"{place} does not fit its run.json: {error}") from None
             self._learners[best, limit] = learner
         return self._learners[best, limit]
@@ -112,6 +113,27 @@ class Run:
         if not checkpoint.exists(self.path / "checkpoints" / "last"):
             raise UserError(f"{self.path.name} is not being trained, and has no checkpoint")
         return self.path / "checkpoints" / "last.safetensors"
+
+
+def _load(place: Path, name: str) -> tuple[checkpoint.Arrays, dict[str, Any]]:
+    """A checkpoint; where it is damaged, what can be done instead is said."""
+    try:
+        return checkpoint.load(place)
+    except Damaged as error:
+        raise Damaged(f"{error}{_instead(place, name)}") from None
+
+
+def _instead(place: Path, name: str) -> str:
+    if place.name == "best":
+        return "; without --best the last one plays"
+    found = checkpoint.load_whole_before(place)
+    if found is None:
+        return ""
+    older, _, about = found
+    return (
+        f"; {older.name}, the one before it ({checkpoint.step_of(about)}), is whole:"
+        f" qlearn train --resume {name} goes on from it"
+    )
 
 
 def _unlimited(environment: Any, limit: int | None) -> Any:

@@ -13,9 +13,10 @@ from qlearn.algorithms import registry
 from qlearn.auto.choice import choose
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
-from qlearn.runs import checkpoint
+from qlearn.runs import checkpoint, process
 from qlearn.runs.config import take_from
 from qlearn.runs.driver import Interrupted, Training, peak_memory_mb
+from qlearn.runs.files import Damaged
 from qlearn.runs.folder import RunFolder, find_run
 from qlearn.runs.knobs import live_of
 from qlearn.runs.loggers import loggers, named
@@ -143,7 +144,9 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
         if getattr(asked, key) not in (None, "auto", record[key]):
             raise UserError(f"{_keeps(key)} ({record[key]})")
     config = dict(record["config"])
-    if folder.status == "done" and not _enlarge(config, asked):
+    last = folder.path / "checkpoints" / "last"
+    finished = folder.status == "done" and not _enlarge(config, asked)
+    if finished and (checkpoint.is_whole(last) or not checkpoint.exists(last)):
         say(f"{folder.path.name} is finished; a larger --steps or --episodes would go on")
         return Run(folder)
     if folder.status == "running":
@@ -159,18 +162,19 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     )
     for note in _without_effect(learner, record["algo"], record["engine"], asked, None):
         say(note)
-    training = Training(folder, learner, started, watchers, say)
-    last = folder.path / "checkpoints" / "last"
-    saved = checkpoint.load(last) if checkpoint.exists(last) else None
-    if saved is not None:
-        try:
-            training.restore(*saved)
-        except (KeyError, ValueError) as error:
-            raise UserError(f"{last} does not fit its run.json: {error}") from None
+    saved = _saved(last, say)
+    folder.lock()
+    try:
+        training = Training(folder, learner, started, watchers, say)
+        if saved is not None:
+            _restore(training, last, saved)
+    except BaseException:
+        folder.close()
+        raise
     folder.update(
         status="running",
         config=asdict(settings),
-        pid=_own_pid(),
+        **process.itself(),
         log=asked.log,
         live=live_of(learner, training.settings),
         **_where(learner),
@@ -187,6 +191,28 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
             " new games"
         )
     return training.run()
+
+
+def _saved(last: Path, say: Callable[[str], None]) -> tuple[Any, Any] | None:
+    """The last checkpoint, or the one before it where that is damaged; None before there is any."""
+    if not checkpoint.exists(last):
+        return None
+    try:
+        return checkpoint.load(last)
+    except Damaged as error:
+        found = checkpoint.load_whole_before(last)
+        if found is None:
+            raise
+        older, arrays, about = found
+        say(f"{error}; going on from {older.name}, the one before it ({checkpoint.step_of(about)})")
+        return arrays, about
+
+
+def _restore(training: Training, last: Path, saved: tuple[Any, Any]) -> None:
+    try:
+        training.restore(*saved)
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise UserError(f"{last} does not fit its run.json: {error}") from None
 
 
 def _keeps(key: str) -> str:
@@ -309,12 +335,6 @@ def _budget_of(
     steps = max(1, int(seconds * (trial.env_steps - free) / took))
     say(f"{seconds:g} seconds are about {steps:,} steps here")
     return replace(config, steps=steps)
-
-
-def _own_pid() -> int:
-    import os
-
-    return os.getpid()
 
 
 def _slug(name: str) -> str:

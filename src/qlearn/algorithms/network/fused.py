@@ -14,6 +14,7 @@ from qlearn.algorithms.network.team import Pace, Team, cores
 from qlearn.envs import loop
 from qlearn.envs.registry import batch
 from qlearn.errors import UserError
+from qlearn.memory import refuse_beyond
 from qlearn.nets.adam import Moments
 from qlearn.nets.layout import Architecture
 from qlearn.nets.mlp import Net
@@ -200,16 +201,23 @@ def architecture_of(environment: Any, config: Any, dueling: bool = False) -> Arc
     return perceptron_of(environment, config, dueling)
 
 
+LEARNED_WITH = 5 * 4  # bytes of a parameter: itself, its average, gradient and two moments
+
+
 def perceptron_of(environment: Any, config: Any, dueling: bool = False) -> Architecture:
     if environment.discrete and environment.observation > seeing.MOST_STATES:
         raise UserError(
             f"{environment.name} has {environment.observation:,} states; a network takes up to"
             f" {seeing.MOST_STATES:,}, one input each; --algo table learns it"
         )
-    return Architecture(
+    found = Architecture(
         seeing.inputs_of(environment), config.widths, environment.actions, config.activation,
         config.layer_norm, dueling,
     )  # fmt: skip
+    refuse_beyond(
+        f"{found.parameters:,} parameters", found.parameters * LEARNED_WITH, "narrower layers fit"
+    )
+    return found
 
 
 def initial_parameters(architecture: Architecture, init: str, seed: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from qlearn.algorithms.live import DISCOUNT, EPSILON, LR
 from qlearn.algorithms.table.config import RULES, TableConfig
 from qlearn.algorithms.table.rule import Plan
 from qlearn.errors import UserError
+from qlearn.memory import refuse_beyond
 from qlearn.schedules import VISITS, bounds, parse
 
 KNOBS = {"epsilon": EPSILON, "lr": LR, "discount": DISCOUNT}
@@ -61,6 +62,11 @@ def check_size(entries: int) -> None:
             f"the table would have {entries:,} entries ({megabytes:,.0f} MB), more than"
             f" {LARGEST_TABLE_MB:,} MB; fewer buckets or a smaller environment fit"
         )
+    refuse_beyond(
+        f"{entries:,} entries of the table",
+        entries * 8,
+        "fewer buckets or a smaller environment fit",
+    )
 
 
 def check_shapes(state: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:

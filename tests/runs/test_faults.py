@@ -1,0 +1,148 @@
+"""What happens around a run: a second trainer, a number used again, a disk that is full."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+import qlearn
+from qlearn.cli.main import main
+from qlearn.errors import UserError
+from qlearn.runs import checkpoint, process
+from qlearn.runs.files import write_json
+from qlearn.runs.folder import LOCK, RunFolder
+
+HOW = {"env": "grid", "engine": "dict", "steps": 300, "eval_episodes": 2}
+RECORD = {"env": "grid", "env_name": "grid", "env_options": {}, "algo": "table", "engine": "dict",
+          "seed": 0, "config": {}, "run_config": {}}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("QLEARN_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def other():
+    """A process that only waits."""
+    waiting = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield waiting
+    waiting.kill()
+    waiting.wait()
+
+
+def test_a_process_is_known_by_when_it_began(other):
+    since = process.started(other.pid)
+    assert process.lives(other.pid, since)
+    assert process.lives(other.pid)
+    assert not process.lives(other.pid, f"{since}0")  # its number, used again
+    other.kill()
+    while process.started(other.pid):
+        time.sleep(0.01)
+    assert not process.lives(other.pid, since)  # ended, though nobody has asked how
+    for nobody in (None, 0, -1, True, "1", 2**31, 2**80):
+        assert not process.lives(nobody)
+
+
+def test_a_second_trainer_is_refused(tmp_path, other, capsys):
+    run = qlearn.train(out=tmp_path / "r", **HOW)
+    holder = {"pid": other.pid, "pid_started": process.started(other.pid)}
+    write_json(run.path / LOCK, holder)
+    words = ["train", "--resume", str(run.path), "--steps", "600"]
+    assert main(words) == 2
+    assert f"r is still being trained by process {other.pid}" in capsys.readouterr().err
+    assert RunFolder.open(run.path).status == "done"
+    RunFolder.open(run.path).update(status="running", **holder)
+    assert RunFolder.open(run.path).status == "running"
+    assert main(words) == 2
+    again = {**holder, "pid_started": "another"}  # the number is another process's by now
+    write_json(run.path / LOCK, again)
+    RunFolder.open(run.path).update(**again)
+    assert RunFolder.open(run.path).status == "interrupted"
+    assert main([*words, "--quiet"]) == 0
+    assert not (run.path / LOCK).exists()
+
+
+def test_two_who_make_the_same_folder(tmp_path):
+    first = RunFolder.create(tmp_path / "r", "x", RECORD)
+    (tmp_path / "r" / "run.json").unlink()
+    with pytest.raises(UserError, match="still being trained by process"):
+        RunFolder.create(tmp_path / "r", "x", RECORD)
+    first.close()
+    RunFolder.create(tmp_path / "r", "x", RECORD).close()
+
+
+def test_a_lock_that_says_nothing_holds_nobody_out(tmp_path):
+    run = qlearn.train(out=tmp_path / "r", **HOW)
+    for text in ("", "[]", "{}", '{"pid": "x"}', "\0"):
+        (run.path / LOCK).write_text(text)
+        folder = RunFolder.open(run.path)
+        folder.lock()
+        folder.close()
+
+
+def test_a_folder_that_could_not_be_filled_is_not_left(tmp_path, monkeypatch):
+    def full(*_):
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr("qlearn.runs.folder.write_sealed", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        RunFolder.create(tmp_path / "a" / "b", "x", RECORD)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits of POSIX")
+def test_a_file_that_may_not_grow_keeps_what_was_there(tmp_path):
+    """As where a quota is used up: the system itself refuses."""
+    run = qlearn.train(out=tmp_path / "r", **HOW)
+    before = {path: path.read_bytes() for path in (run.path / "checkpoints").iterdir()}
+    code = (
+        "import resource, sys; from qlearn.cli.main import main;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900));"
+        f"sys.exit(main(['train', '--resume', {str(run.path)!r}, '--steps', '600', '--quiet']))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "cannot write" in ended.stderr
+    assert ended.stderr.count("qlearn: ") == 1
+    assert "Traceback" not in ended.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    assert checkpoint.is_whole(run.path / "checkpoints" / "last")
+    assert qlearn.train(resume=run.path, steps=600).report["env_steps"] == 600
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root mounts")
+def test_a_disk_that_is_full(tmp_path):
+    """A small one of its own, in memory."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mounted, capture_output=True).returncode:
+        pytest.skip("may not mount")
+    try:
+        run = qlearn.train(out=disk / "r", **HOW)
+        straight = qlearn.train(out=tmp_path / "s", **HOW | {"steps": 600})
+        (disk / "fill").write_bytes(bytes(disk.stat().st_blksize))
+        try:
+            with open(disk / "fill", "ab", buffering=0) as file:
+                while True:
+                    file.write(bytes(1024))
+        except OSError:
+            pass
+        with pytest.raises(UserError, match="the disk is full"):
+            qlearn.train(resume=run.path, steps=600)
+        assert checkpoint.is_whole(run.path / "checkpoints" / "last")
+        with pytest.raises(UserError, match="the disk is full"):
+            qlearn.train(out=disk / "other", **HOW)
+        assert not (disk / "other").exists()
+        (disk / "fill").unlink()
+        again = qlearn.train(resume=run.path, steps=600)
+        assert again.report["env_steps"] == straight.report["env_steps"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
