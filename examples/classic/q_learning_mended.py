@@ -13,40 +13,56 @@ import sys
 from q_learning import BOARD_COLS, BOARD_ROWS, DOWN, LEFT, RIGHT, START, UP, State
 
 ACTIONS = (UP, DOWN, LEFT, RIGHT)
-STATES = [(i, j) for i in range(BOARD_ROWS) for j in range(BOARD_COLS)]
-NUMBER = {state: k for k, state in enumerate(STATES)}
-REWARD = [State(state).getReward() for state in STATES]
-NEXT = [[NUMBER[State(state).nxtPosition(a)] for a in ACTIONS] for state in STATES]
+PLACES = [(i, j) for i in range(BOARD_ROWS) for j in range(BOARD_COLS)]
+NUMBER = {place: k for k, place in enumerate(PLACES)}
+REWARD = [State(place).getReward() for place in PLACES]
+NEXT = [[NUMBER[State(place).nxtPosition(a)] for a in ACTIONS] for place in PLACES]
 
 
-def is_end(state):
-    place = State(state)
-    place.isEndFunc()
-    return place.isEnd
+def is_end(place):
+    state = State(place)
+    state.isEndFunc()
+    return state.isEnd
 
 
-END = [is_end(state) for state in STATES]
+END = [is_end(place) for place in PLACES]
 
 
-def run_q_learning(episodes=10_000, alpha=0.5, gamma=0.9, epsilon=0.1):
+class Agent:
+    """Learns a list of rows, one for each place."""
+
+    def __init__(self, alpha=0.5, gamma=0.9, epsilon=0.1):
+        self.alpha, self.gamma, self.epsilon = alpha, gamma, epsilon
+        self.plot_reward = []
+        self.Q = [[0.0] * len(ACTIONS) for _ in PLACES]
+
+    def Action(self, row):
+        """Epsilon-greedy."""
+        if random.random() <= self.epsilon:
+            return random.choice(ACTIONS)
+        return row.index(max(row))
+
+    def Q_Learning(self, episodes):
+        for _ in range(episodes):
+            state, rewards = NUMBER[START], 0
+            while not END[state]:
+                row = self.Q[state]
+                action = self.Action(row)
+                reward, next_state = REWARD[state], NEXT[state][action]
+                row[action] = (1 - self.alpha) * row[action] + self.alpha * (
+                    reward + self.gamma * max(self.Q[next_state])
+                )
+                rewards += reward
+                state = next_state
+            self.Q[state] = [float(REWARD[state])] * len(ACTIONS)
+            self.plot_reward.append(rewards + REWARD[state])
+
+
+def run_q_learning(episodes=10_000):
     """The table, and the return of every episode."""
-    Q = [[0.0] * len(ACTIONS) for _ in STATES]
-    plot_reward = []
-    for _ in range(episodes):
-        s, rewards = NUMBER[START], 0
-        while not END[s]:
-            row = Q[s]
-            if random.random() <= epsilon:
-                a = int(random.random() * len(ACTIONS))
-            else:
-                a = row.index(max(row))
-            reward, following = REWARD[s], NEXT[s][a]
-            row[a] = (1 - alpha) * row[a] + alpha * (reward + gamma * max(Q[following]))
-            rewards += reward
-            s = following
-        Q[s] = [float(REWARD[s])] * len(ACTIONS)
-        plot_reward.append(rewards + REWARD[s])
-    return Q, plot_reward
+    ag = Agent()
+    ag.Q_Learning(episodes)
+    return ag.Q, ag.plot_reward
 
 
 if __name__ == "__main__":

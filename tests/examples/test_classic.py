@@ -94,6 +94,8 @@ def test_mended_it_learns_the_same_bit_for_bit(monkeypatch):
     first, mended = map(importlib.import_module, ("q_learning", "q_learning_mended"))
     chance = SimpleNamespace(choice=lambda actions: actions[int(random.random() * len(actions))])
     monkeypatch.setattr(first, "np", SimpleNamespace(random=chance))
+    plain = SimpleNamespace(random=random.random, choice=chance.choice)
+    monkeypatch.setattr(mended, "random", plain)
     monkeypatch.setattr(first, "round", lambda value, digits: value, raising=False)
     agent = first.Agent()
     random.seed(1)

@@ -48,4 +48,4 @@ def learn(steps):
     return Q
 
 
-print(learn(150_000)[0])
+print(learn(500_000)[0])

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from time import perf_counter, process_time, thread_time
+from time import perf_counter, process_time, sleep, thread_time
 from types import FrameType
 from typing import Any
 
@@ -26,6 +26,7 @@ VERSION = 1
 PERIOD = 0.01
 EARLY, LATER_PERIOD = 3.0, 0.02  # seconds with more samples, for scripts that are over soon
 WATCH_PERIOD, ALONE_PERIOD = 0.05, 0.25  # beside other threads of the script's, and without
+HANDOVER = 5e-5  # seconds in which the main thread leaves the interpreter to the one that watches
 FLUSH_EVERY = 1.0
 FLUSH_SHARE = 0.003  # of the run, at most
 ALLOWANCE, ALLOWED_SHARE = 0.06, 0.01  # seconds for windows, and then of the run
@@ -79,7 +80,9 @@ class Measure:
         self._thread = threading.Thread(target=self._watch, name=THREAD, daemon=True)
         self._running = True
         self._early = True
-        self._imports = 0.0  # seconds; windows are kept for what comes after
+        self._imports = self._imports_cost = 0.0  # seconds; windows are kept for what comes after
+        self._importing = False
+        self._due = float("inf")  # when the thread that watches wants to be let in
         self._ticking = False  # a tick may come while one is at work
         self._flush_took = self._looking = 0.0
         self._trouble: list[str] = []
@@ -124,7 +127,11 @@ class Measure:
                 self._safely(self._sample, frame, perf_counter() - self._begun)
             finally:
                 self._ticking = False
-            self._cost += thread_time() - begun
+            taken = thread_time() - begun
+            self._cost += taken
+            self._imports_cost += taken if self._importing else 0.0
+            if perf_counter() >= self._due:
+                sleep(HANDOVER)
         if self._running and perf_counter() - self._begun >= self._deadline:
             self._stop()
 
@@ -136,15 +143,16 @@ class Measure:
         if frame is None or is_ours(frame.f_code):
             return  # between two steps of the script, where no sample is ever taken
         stack = self._places.stack(frame)
-        importing = not self._places.importing.isdisjoint(stack)
+        importing = self._importing = not self._places.importing.isdisjoint(stack)
         if stack:
             taken = max(now - self._last, 0.0)
             self._samples.add(MAIN, stack, taken, now)
             self._last = now
             self._imports += taken if importing else 0.0
+        self._memory.tick(now)
         self._torch.tick(frame, now)
         self._lines.tick(now)
-        affordable = self._spent < ALLOWANCE + ALLOWED_SHARE * now
+        affordable = self._spent < ALLOWANCE + ALLOWED_SHARE * (now - self._imports)
         begun = thread_time()
         self._looker.look(frame, now, self._looking < LOOKS + LOOKS_SHARE * now)
         self._looking += thread_time() - begun
@@ -158,8 +166,8 @@ class Measure:
 
     @property
     def _spent(self) -> float:
-        """Seconds of the script's, as well as they are known while it runs."""
-        return self._cost + self._steps.seconds + LOST * self._calls.watched
+        """Seconds of the script's, imports apart, as well as they are known while it runs."""
+        return self._cost - self._imports_cost + self._steps.seconds + LOST * self._calls.watched
 
     def _stop(self) -> None:
         self.freeze()
@@ -195,7 +203,7 @@ class Measure:
 
     def _watch(self) -> None:
         next_flush, frozen_at = FLUSH_EVERY, None
-        while not self._done.wait(self._patience()):
+        while not self._waited():
             now = perf_counter() - self._begun
             if now >= self._deadline and not self._running:
                 self._give_up()
@@ -208,6 +216,17 @@ class Measure:
                 frozen_at = now if frozen_at is None else frozen_at
                 if now > frozen_at + GRACE:
                     self._give_up()
+
+    def _waited(self) -> bool:
+        """Until it is time again; whether that was the last time.
+
+        A script that gives the interpreter away for moments (NumPy does whenever it draws) wakes
+        whoever waits for it, and has it back before they are there: thousands of times a second
+        for nothing, and a tenth slower. So ticks leave it to this thread for long enough.
+        """
+        patience = self._patience()
+        self._due = perf_counter() + patience
+        return self._done.wait(patience)
 
     def _patience(self) -> float:
         if not self._ticks.alive:
