@@ -138,33 +138,52 @@ def test_the_twin_of_a_record_mends_it(stopped, tmp_path):
 
 # ------------------------------------------------------------------------------ older formats
 
-FROZEN = Path(__file__).parent / "frozen"  # runs of format 1, as the code of then wrote them
+FROZEN = Path(__file__).parent / "frozen"  # FORMAT/NAME, as the code of then wrote them
+OLDER = [f"{form}/{name}" for form in (1, 2) for name in ("table", "pqn", "dqn", "dqn-prioritized")]
 
 
-@pytest.mark.parametrize("name", ["table", "pqn", "dqn", "dqn-prioritized"])
-def test_older_checkpoints_are_read(name):
-    record = RunFolder.open(FROZEN / name).whole()
-    assert record["format"] == 1
-    assert record["status"] == "done"
+def test_every_format_is_frozen():
+    assert sorted(path.name for path in FROZEN.iterdir()) == [
+        str(n + 1) for n in range(checkpoint.FORMAT)
+    ]
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_older_runs_are_read_judged_and_go_on(tmp_path, name):
+    run_path = tmp_path / "run"
+    shutil.copytree(FROZEN / name, run_path)
+    record = RunFolder.open(run_path).whole()
+    assert (record["format"], record["status"]) == (int(name[0]), "done")
     for place in ("checkpoints/last", "best"):
-        arrays, about = checkpoint.load(FROZEN / name / place)
+        arrays, about = checkpoint.load(run_path / place)
         kinds = {key: [str(array.dtype), list(array.shape)] for key, array in arrays.items()}
         assert kinds == about["arrays"]
-    assert about["env_steps"] == record["result"]["env_steps"] or name == "table"
-
-
-@pytest.mark.parametrize("name", ["table", "dqn"])
-def test_older_runs_are_judged_and_go_on(tmp_path, name):
-    shutil.copytree(FROZEN / name, tmp_path / "run")
-    run = qlearn.load(tmp_path / "run")
-    assert np.isfinite(run.evaluate(3).mean)
-    if name == "table":
+        assert about["format"] == record["format"]
+    run = qlearn.load(run_path)
+    for best in (False, True):
+        assert np.isfinite(run.evaluate(3, best=best).mean)
+    if name.endswith("table"):
         assert run.evaluate(5).mean == run.report["eval"]["mean"]
-    more = qlearn.train(resume=tmp_path / "run", steps=run.report["env_steps"] + 50)
-    assert more.report["env_steps"] >= run.report["env_steps"] + 50
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert record["format"] == 2
-    assert files.SEAL in record
+    arrays, _ = checkpoint.load(run_path / "checkpoints" / "last")
+    begun = Begins()
+    steps = run.report["env_steps"] + 50
+    more = qlearn.train(resume=run_path, steps=steps, watchers=[begun])
+    arrays.pop("returns")
+    assert begun.state.keys() == arrays.keys()
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(begun.state[key], array, err_msg=key)
+    assert more.report["env_steps"] >= steps
+    assert more.report["updates"] > run.report["updates"]
+    assert RunFolder.open(run_path).record["format"] == checkpoint.FORMAT
+    assert checkpoint.load(run_path / "checkpoints" / "last")[1]["format"] == checkpoint.FORMAT
+    assert files.SEAL in json.loads((run_path / "run.json").read_text())
+
+
+class Begins(Watcher):
+    """What a learner has before its first step."""
+
+    def begins(self, training):
+        self.state = {key: array.copy() for key, array in training.learner.get_state().items()}
 
 
 # ------------------------------------------------------------------------------ hostile files
@@ -254,7 +273,7 @@ def test_a_file_larger_than_memory_is_not_read(tmp_path, monkeypatch):
     "text",
     [b"[" * 10**6, b'{"a":' * 10**6, b'{"format": 1' + b"0" * 10**5 + b"}", b"\0" * 100, b"NaN",
      b'{"format": true}', b'{"format": 1e400}', b'{"format": -1}', b'{"format": 0}'],
-    ids=str,
+    ids=lambda text: repr(text)[2:22] if isinstance(text, bytes) else text,
 )  # fmt: skip
 def test_text_that_is_no_record_is_one_line(finished, tmp_path, capsys, file, text):
     shutil.copytree(finished, tmp_path / "run")
