@@ -82,6 +82,15 @@ def is_whole(path: Path) -> bool:
     return True
 
 
+def check_arrays(file: Path) -> None:
+    """Refuses arrays that the manifest beside them was not made of; without one all is believed."""
+    path = file.with_suffix("")
+    if file != _file(path) or not _manifest(path).is_file():
+        return
+    if tensors.digest_of(file) != read_sealed(_manifest(path), FORMAT, "checkpoint").get("sha256"):
+        raise Damaged(f"{file} is damaged: its checksum does not match {path.name}.json")
+
+
 def load_whole_before(path: Path) -> tuple[Path, Arrays, dict[str, Any]] | None:
     """The newest of those before that is as it was written."""
     for older in _those_before(path):
