@@ -156,8 +156,8 @@ def _chosen(path: Path, names: list[str], wanted: str | None) -> str:
         return wanted
     playing = [name for name in names if "target" not in name.lower()] or names
     if len(playing) > 1:
-        known = _some([_shown(name) for name in playing])
-        raise UserError(f"{path} holds several networks ({known}); --network NAME says which")
+        several = _some([_shown(name) for name in playing])
+        raise UserError(f"{path} holds several networks ({several}); --network NAME says which")
     return playing[0]
 
 
