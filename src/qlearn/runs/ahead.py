@@ -54,6 +54,11 @@ class Ahead:
         self._turns = []
         self._write()
 
+    def saved(self) -> None:
+        """A checkpoint knows what was turned so far."""
+        if not self._turns:
+            self._write()
+
     def _read(self) -> list[Turn]:
         try:
             return [(step, dict(knobs)) for step, knobs in read_json(self._path)]

@@ -397,6 +397,7 @@ class Training:
         def save() -> None:
             self.folder.settle()
             checkpoint.save(place, self._state(), self._about())
+            self.steering.ahead.saved()
 
         self.stages.timed("checkpoint", save)
 
