@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -28,9 +28,11 @@ from qlearn.algorithms.evaluation import Evaluation
 from qlearn.envs.batch import raised_inside
 from qlearn.errors import UserError
 from qlearn.runs import checkpoint
+from qlearn.runs.ahead import Turn
 from qlearn.runs.alarms import Alarms
 from qlearn.runs.borders import Border
 from qlearn.runs.config import RunConfig, every, take_from
+from qlearn.runs.files import explained
 from qlearn.runs.folder import RunFolder
 from qlearn.runs.learner import Learner
 from qlearn.runs.run import Run
@@ -207,7 +209,8 @@ class Training:
         borders = (self.log_border, self.eval_border)
         by_steps = [border.next_steps(played) for border in borders]
         by_episodes = [border.episodes for border in borders if border.episodes > played]
-        steps = min(filter(None, [steps, learner.config.steps, *by_steps, self.steering.next_step]))
+        turn = self.steering.ahead.next_step
+        steps = min(filter(None, [steps, learner.config.steps, *by_steps, turn]))
         try:
             if not by_episodes:
                 return learner.advance(steps)
@@ -390,9 +393,13 @@ class Training:
     def _save(self) -> None:
         self._write_best()
         place = self.folder.path / "checkpoints" / "last"
-        self.stages.timed(
-            "checkpoint", lambda: checkpoint.save(place, self._state(), self._about())
-        )
+
+        def save() -> None:
+            self.folder.settle()
+            checkpoint.save(place, self._state(), self._about())
+            self.steering.ahead.saved()
+
+        self.stages.timed("checkpoint", save)
 
     def _write_best(self) -> None:
         if self.best is not None and self.best.held is not None:
@@ -423,7 +430,7 @@ class Training:
         """Everything as it was at the checkpoint; lines logged after it are written again."""
         size = about["metrics_bytes"]
         later = events(self._rows(size, inf))
-        self.steering.restore(about.get("knobs", {}), later)
+        self.steering.restore(about.get("knobs", {}))
         self.returns = [arrays.pop("returns")]
         self.learner.set_state(arrays)
         self.clock.restore(about["train_seconds"])
@@ -439,12 +446,13 @@ class Training:
         for row in self._rows(0, size):
             self.alarms.saw(row)
         # What somebody did at the very step that was saved is done; only knobs are turned again.
+        self.steering.ahead.plan(self.env_steps, turns(self._rows(0, size)), turns(later))
         done = [row for row in later if row["event"] != "set"]
         self._cut_metrics(size, [row for row in done if row["env_steps"] == self.env_steps])
 
     def begin_again(self) -> None:
         """No checkpoint was there: what was set will be set again, at the same steps."""
-        self.steering.remember(events(self._rows(0, inf)))
+        self.steering.ahead.plan(0, [], turns(self._rows(0, inf)))
         self._cut_metrics(0, [])
 
     def _rows(self, begin: int, end: float) -> Iterator[dict[str, Any]]:
@@ -464,16 +472,39 @@ class Training:
             return
 
     def _cut_metrics(self, size: int, kept: list[dict[str, Any]]) -> None:
+        """To the lines of the checkpoint, and these after them; lines that are gone are told of."""
         path = self.folder.path / "metrics.jsonl"
-        if path.exists():
-            with open(path, "r+b") as file:
-                file.truncate(size)
-                file.seek(0, os.SEEK_END)
+        try:
+            with open(path, "a+b") as file:
+                whole = _whole_lines(file, size)
+                if whole < size:
+                    self.say(f"{path} is shorter than at the checkpoint: lines of it are lost")
+                file.truncate(whole)
                 file.writelines((json.dumps(row) + "\n").encode() for row in kept)
+        except OSError as error:
+            raise explained(error, path) from None
+
+
+def _whole_lines(file: BinaryIO, size: int) -> int:
+    """How many of the first `size` bytes are lines to their end."""
+    there = file.seek(0, os.SEEK_END)
+    if there >= size:
+        return size
+    file.seek(0)
+    return file.read(there).rfind(b"\n") + 1
 
 
 def events(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if "event" in row and isinstance(row.get("env_steps"), int)]
+
+
+def turns(rows: Iterable[dict[str, Any]]) -> list[Turn]:
+    """When knobs were turned, and how they stood then."""
+    return [
+        (row["env_steps"], row["knobs"])
+        for row in events(rows)
+        if row["event"] == "set" and isinstance(row.get("knobs"), dict)
+    ]
 
 
 class Best:

@@ -49,6 +49,22 @@ def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         raise explained(error, path) from None
 
 
+def settle_names(folder: Path) -> None:
+    """Has what was renamed in there on the disk, where folders can be synchronised."""
+    with contextlib.suppress(OSError):  # not on Windows
+        place = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(place)
+        finally:
+            os.close(place)
+
+
+def clear_drafts(path: Path) -> None:
+    """Those of processes that were killed while they wrote it."""
+    for stray in path.parent.glob(f".{path.name}.*"):
+        stray.unlink(missing_ok=True)
+
+
 def write_json(path: Path, content: Any) -> None:
     write_bytes(path, (json.dumps(content, indent=2, allow_nan=True) + "\n").encode())
 

@@ -18,6 +18,7 @@ from qlearn.runs import process
 from qlearn.runs.files import (
     Damaged,
     alone,
+    clear_drafts,
     explained,
     read_json,
     read_sealed,
@@ -118,6 +119,8 @@ class RunFolder:
                 raise UserError(
                     f"{self.path.name} is still being trained by process {holder['pid']}"
                 )
+            for name in (FILE, TWIN, LOCK):
+                clear_drafts(self.path / name)
             write_json(self.path / LOCK, process.itself())
             self._locked = True
 
@@ -163,6 +166,14 @@ class RunFolder:
         except OSError as error:
             self._metrics = None
             self.fault = str(explained(error, path))
+
+    def settle(self) -> None:
+        """Has the lines so far on the disk: the checkpoint that counts them comes after them."""
+        if self._metrics is not None:
+            try:
+                os.fsync(self._metrics.fileno())
+            except OSError as error:
+                raise explained(error, self.path / "metrics.jsonl") from None
 
     def close(self) -> None:
         if self._metrics is not None:

@@ -190,11 +190,13 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     elif training.solved or learner.finished:
         what = "is solved" if training.solved else "has used up a budget"
         say(f"{folder.path.name} {what}; there is nothing left to train")
-    elif not environment.compiled:
-        say(
-            f"what was learned goes on exactly; {environment.name} cannot be saved and begins"
-            " new games"
-        )
+    else:
+        say(f"{folder.path.name} goes on at step {learner.env_steps:,}")
+        if not environment.compiled:
+            say(
+                f"what was learned goes on exactly; {environment.name} cannot be saved and begins"
+                " new games"
+            )
     return training.run()
 
 
