@@ -18,7 +18,9 @@ import pytest
 import qlearn
 from qlearn.cli.main import main
 from qlearn.errors import UserError
-from qlearn.runs import checkpoint, files
+from qlearn.runs import checkpoint, files, knobs
+from qlearn.runs.ahead import Ahead
+from qlearn.runs.config import RunConfig
 from qlearn.runs.folder import RunFolder, find_run
 from qlearn.runs.run import Run
 from qlearn.runs.watchers import Watcher
@@ -134,6 +136,85 @@ def test_the_twin_of_a_record_mends_it(stopped, tmp_path):
         find_run(run)
     shutil.copy(run / "run.twin.json", run / "run.json")
     assert find_run(run).status == "interrupted"
+
+
+# ---------------------------------------------------------------------- what metrics.jsonl says
+
+TURNED = HOW | {"checkpoint_seconds": 0.0, "epsilon": 0.2}
+
+
+class TurnsAndDies(Watcher):
+    """A knob is turned after the only checkpoint; then the process is gone."""
+
+    def logged(self, training, row):
+        if training.env_steps >= 200 and training.settings.checkpoint_seconds == 0.0:
+            training.save()
+            training.settings = RunConfig(**HOW_OFTEN | {"checkpoint_seconds": 1e9})
+        if 300 <= training.env_steps < 303:
+            knobs.write(training.folder.path, {"epsilon": 0.7})
+        if training.env_steps >= 400:
+            raise Gone
+
+
+class Gone(BaseException):
+    pass
+
+
+HOW_OFTEN = {key: HOW[key] for key in ("eval_every", "eval_episodes")}
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory):
+    """A run that was killed behind a turned knob, and its table where it went on undamaged."""
+    home = tmp_path_factory.mktemp("turned")
+    with pytest.raises(Gone):
+        qlearn.train(out=home / "run", watchers=[TurnsAndDies()], **TURNED)
+    folder = RunFolder.open(home / "run")
+    seldom = folder.record["run_config"] | {"checkpoint_seconds": 1e9}
+    folder.update(status="interrupted", run_config=seldom)
+    (home / "run" / "knobs.json").unlink()
+    shutil.copytree(home / "run", home / "again")
+    return home / "run", qlearn.train(resume=home / "again").learner().values()
+
+
+def test_a_changed_byte_of_the_metrics_is_said_or_changes_nothing(turned, tmp_path):
+    killed, values = turned
+    about = checkpoint.load(killed / "checkpoints" / "last")[1]
+    kept = (killed / "metrics.jsonl").read_bytes()
+    end, later = about["metrics_bytes"], kept[about["metrics_bytes"] :]
+    at = end + later.index(b'"event": "set"')  # in a row after the checkpoint
+    row = range(kept.rindex(b"\n", 0, at) + 1, kept.index(b"\n", at))
+    generator, noticed = np.random.default_rng(3), 0
+    places = [*generator.choice(end, TRIALS // 4), *generator.choice(row, TRIALS // 4)]
+    for place in places:
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        shutil.copytree(killed, tmp_path / "run")
+        data, said = bytearray(kept), []
+        data[place] ^= generator.integers(1, 256)
+        (tmp_path / "run" / "metrics.jsonl").write_bytes(data)
+        run = qlearn.train(resume=tmp_path / "run", say=said.append)
+        told = [text for text in said if "metrics.jsonl is damaged" in text]
+        assert len(told) <= 1
+        if place < end or not told:
+            np.testing.assert_array_equal(run.learner().values(), values)
+        assert told or place >= end
+        noticed += len(told)
+    assert noticed >= 0.9 * len(places)
+
+
+def test_what_is_ahead_is_believed_whole_or_not_at_all(turned, tmp_path):
+    killed, values = turned
+    shutil.copytree(killed, tmp_path / "run")
+    ahead = Ahead(tmp_path / "run")
+    rows = [json.loads(row) for row in (killed / "metrics.jsonl").read_text().splitlines()]
+    ahead.plan(0, [], [(row["env_steps"], row["knobs"]) for row in rows if "knobs" in row])
+    whole = (tmp_path / "run" / "ahead.json").read_text()
+    (tmp_path / "run" / "ahead.json").write_text(whole.replace("0.7", "0.1"))
+    with pytest.raises(UserError, match=r"ahead.json is damaged.*without that file the run goes"):
+        qlearn.train(resume=tmp_path / "run")
+    (tmp_path / "run" / "ahead.json").write_text(whole)
+    run = qlearn.train(resume=tmp_path / "run")
+    np.testing.assert_array_equal(run.learner().values(), values)
 
 
 # ------------------------------------------------------------------------------ older formats

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qlearn.errors import UserError
-from qlearn.runs.files import clear_drafts, read_json, write_json
+from qlearn.runs.files import SEALED_FROM, Damaged, clear_drafts, read_sealed, write_sealed
 
-FILE = "ahead.json"
+FILE, FORMAT = "ahead.json", SEALED_FROM
 Turn = tuple[int, dict[str, Any]]  # at which step, and the knobs as they are then
 
 
@@ -60,13 +59,20 @@ class Ahead:
             self._write()
 
     def _read(self) -> list[Turn]:
-        try:
-            return [(step, dict(knobs)) for step, knobs in read_json(self._path)]
-        except (UserError, TypeError, ValueError):  # there is none, or it is none
+        if not self._path.exists():
             return []
+        try:
+            found = read_sealed(self._path, FORMAT, "turns of knobs")
+            return [(step, dict(knobs)) for step, knobs in found["turns"]]
+        except (Damaged, KeyError, TypeError, ValueError) as error:
+            what = error if isinstance(error, Damaged) else f"{self._path} is damaged"
+            raise Damaged(
+                f"{what}; without that file the run goes on, and what was set after its checkpoint"
+                " is not set again"
+            ) from None
 
     def _write(self) -> None:
         if self._turns:
-            write_json(self._path, self._turns)
+            write_sealed(self._path, {"format": FORMAT, "turns": self._turns})
         else:
             self._path.unlink(missing_ok=True)

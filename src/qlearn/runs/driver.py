@@ -32,7 +32,7 @@ from qlearn.runs.ahead import Turn
 from qlearn.runs.alarms import Alarms
 from qlearn.runs.borders import Border
 from qlearn.runs.config import RunConfig, every, take_from
-from qlearn.runs.files import explained
+from qlearn.runs.files import SEAL, Growing, checksum_of, digest_of_first, explained
 from qlearn.runs.folder import RunFolder
 from qlearn.runs.learner import Learner
 from qlearn.runs.run import Run
@@ -89,6 +89,7 @@ class Training:
         self.steering, self.alarms = Steering(self), Alarms()
         self._logged_before = (0.0, 0)  # seconds and steps
         self._told: set[str] = set()
+        self._metrics = Growing(self.folder.path / "metrics.jsonl")
 
     def _log_border(self) -> Border:
         config = self.learner.config
@@ -276,6 +277,7 @@ class Training:
             **more,
             "machine": {"seconds": round(self.train_seconds, 6), "time": time.time()},
         }
+        row["machine"][SEAL] = checksum_of(row)
         self._write(row)
 
     def _take_returns(self) -> np.ndarray:
@@ -412,7 +414,7 @@ class Training:
 
     def _about(self) -> dict[str, Any]:
         """What goes on where it stopped, beside the learner's arrays."""
-        path = self.folder.path / "metrics.jsonl"
+        size, digest = self._metrics.bytes_and_digest()
         return {
             "env_steps": self.env_steps,
             "train_seconds": self.train_seconds,
@@ -422,14 +424,15 @@ class Training:
             "in_a_row": self.in_a_row,
             "solved": self.solved,
             "best": [self.best.mean, self.best.report] if self.best else None,
-            "metrics_bytes": path.stat().st_size if path.exists() else 0,
+            "metrics_bytes": size,
+            "metrics_sha256": digest,
             "knobs": self.steering.knobs,
         }
 
     def restore(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
         """Everything as it was at the checkpoint; lines logged after it are written again."""
         size = about["metrics_bytes"]
-        later = events(self._rows(size, inf))
+        earlier, later = self._earlier(about), events(self._rows(size, inf))
         self.steering.restore(about.get("knobs", {}))
         self.returns = [arrays.pop("returns")]
         self.learner.set_state(arrays)
@@ -443,10 +446,10 @@ class Training:
             mean, report = about["best"]
             self.best = Best(mean, report, time.perf_counter())
         self._logged_before = about["train_seconds"], about["env_steps"]
-        for row in self._rows(0, size):
+        for row in earlier:
             self.alarms.saw(row)
         # What somebody did at the very step that was saved is done; only knobs are turned again.
-        self.steering.ahead.plan(self.env_steps, turns(self._rows(0, size)), turns(later))
+        self.steering.ahead.plan(self.env_steps, turns(earlier), turns(later))
         done = [row for row in later if row["event"] != "set"]
         self._cut_metrics(size, [row for row in done if row["env_steps"] == self.env_steps])
 
@@ -454,6 +457,18 @@ class Training:
         """No checkpoint was there: what was set will be set again, at the same steps."""
         self.steering.ahead.plan(0, [], turns(self._rows(0, inf)))
         self._cut_metrics(0, [])
+
+    def _earlier(self, about: dict[str, Any]) -> list[dict[str, Any]]:
+        """The rows up to the checkpoint; of those that are not as they were nothing is believed."""
+        path, size = self.folder.path / "metrics.jsonl", about["metrics_bytes"]
+        found, meant = digest_of_first(path, size), about.get("metrics_sha256")
+        if None not in (found, meant) and found != meant:
+            self.say(
+                f"{path} is damaged: its lines up to the checkpoint are not what they were; they"
+                " stay as they are, and nothing that is learned depends on them"
+            )
+            return []
+        return list(self._rows(0, size))
 
     def _rows(self, begin: int, end: float) -> Iterator[dict[str, Any]]:
         """The rows of metrics.jsonl whose lines begin within these bytes; torn ones are left out."""
@@ -464,10 +479,15 @@ class Training:
                     if begin >= end:
                         return
                     begin += len(line)
-                    with contextlib.suppress(ValueError):
-                        row = json.loads(line)
-                        if isinstance(row, dict):
-                            yield row
+                    row = _row(line)
+                    if row:
+                        yield row
+                    elif line.strip() and line.endswith(b"\n"):
+                        self._say_once(
+                            "rows",
+                            f"{file.name} is damaged at byte {begin - len(line):,}: if a knob was"
+                            " set there, it is not set again",
+                        )
         except FileNotFoundError:
             return
 
@@ -483,6 +503,23 @@ class Training:
                 file.writelines((json.dumps(row) + "\n").encode() for row in kept)
         except OSError as error:
             raise explained(error, path) from None
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """The row of a line; nothing where it is none, or says something else than was written."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(row, dict):
+        return {}
+    machine = row.get("machine")
+    if not isinstance(machine, dict) or SEAL not in machine:
+        return row
+    seal = machine.pop(SEAL)
+    meant = checksum_of(row)
+    machine[SEAL] = seal
+    return row if seal == meant else {}
 
 
 def _whole_lines(file: BinaryIO, size: int) -> int:
