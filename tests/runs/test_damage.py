@@ -217,6 +217,29 @@ def test_what_is_ahead_is_believed_whole_or_not_at_all(turned, tmp_path):
     np.testing.assert_array_equal(run.learner().values(), values)
 
 
+@pytest.mark.parametrize("named", ["map", "reward"])
+def test_a_map_or_program_that_was_edited_is_said(tmp_path, capsys, named):
+    """They are the user's own: played as they are."""
+    file = tmp_path / {"map": "maze.txt", "reward": "mine.py"}[named]
+    file.write_text(
+        {
+            "map": "S..\n..G\n",
+            "reward": "def mine(before, action, after, reward, terminated):\n    return 1.0\n",
+        }[named]
+    )
+    how = {"env": str(file)} if named == "map" else {"env_reward": f"{file}:mine"}
+    run = str(qlearn.train(out=tmp_path / "run", **HOW | how).path)
+    words = (["eval", run, "--episodes", "2"], ["export", run, "--csv", str(tmp_path / "q.csv")],
+             ["train", "--resume", run])  # fmt: skip
+    for changed in (False, True):
+        if changed:
+            file.write_text(file.read_text().replace(".G", "OG").replace("1.0", "2.0"))
+        for each in words:
+            assert main(each) == 0
+            said = capsys.readouterr().err
+            assert (f"{file} is not what it was when run began" in said) == changed
+
+
 # ------------------------------------------------------------------------------ older formats
 
 FROZEN = Path(__file__).parent / "frozen"  # FORMAT/NAME, as the code of then wrote them

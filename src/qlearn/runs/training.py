@@ -141,6 +141,8 @@ def train(
 def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     """Goes on where the run stopped; from its start where it never came to a checkpoint."""
     record, say = folder.whole(), asked.say
+    for note in folder.notes:
+        say(note)
     for key in ("algo", "engine", "seed"):
         if getattr(asked, key) not in (None, "auto", record[key]):
             raise UserError(f"{_keeps(key)} ({record[key]})")
