@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import shutil
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -24,6 +26,10 @@ from qlearn.runs.config import RunConfig
 from qlearn.runs.folder import RunFolder, find_run
 from qlearn.runs.run import Run
 from qlearn.runs.watchers import Watcher
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+import damage
 
 FILES = (
     "run.json", "checkpoints/last.json", "checkpoints/last.safetensors",
@@ -113,6 +119,24 @@ def test_commands_on_a_changed_byte(stopped, tmp_path, capsys, file):
             for name, array in checkpoint.load(straight.path / "checkpoints" / "last")[0].items():
                 np.testing.assert_array_equal(again[name], array, err_msg=name)
             assert RunFolder.open(run).record["result"]["eval"] == straight.report["eval"]
+
+
+def test_every_file_and_every_command(monkeypatch):
+    """A few trials of benchmarks/damage.py, which records a thousand; and it would notice."""
+    monkeypatch.setattr(damage, "RUNS", {"table": damage.RUNS["table"]})
+    ended, wrong = damage.trials(TRIALS // 2)
+    assert wrong == []
+    assert sum(sum(how.values()) for how in ended.values()) == TRIALS // 2
+    assert len(ended) >= 4
+
+
+def test_another_result_would_be_noticed(stopped, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(damage, "COMMANDS", {"eval": []})
+    for found in ([0, "another"], [2]):
+        monkeypatch.setattr(damage, "result", lambda command, found=found: (found, "qlearn: no\n"))
+        _, _, said = damage.trial(stopped[0], {"eval": [0, "as it was"]}, random.Random(0))
+        assert said.startswith("eval: byte ")
 
 
 def test_a_damaged_last_checkpoint_goes_on_from_the_one_before(stopped, tmp_path):

@@ -114,12 +114,12 @@ class RunFolder:
     def notes(self) -> list[str]:
         """What a person should know who uses the run: its map or program was edited since."""
         digests = self.record.get("files")
-        if not isinstance(digests, dict):  # before format 2 nobody noted them
+        if not isinstance(digests, dict):  # older runs noted none
             return []
         return [
             f"{place} is not what it was when {self.path.name} began: it is played as it is now"
             for place in _files_of(self.record)
-            if digests.get(str(place)) != _digest(place)
+            if str(place) in digests and digests[str(place)] != _digest(place)
         ]
 
     def lock(self) -> None:
