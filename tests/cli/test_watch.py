@@ -283,6 +283,18 @@ def test_curve_of_a_run_cut_off_in_the_middle_of_a_line(run, tmp_path):
     assert len(curve.read_metrics(path)) == len(curve.read_metrics(run / "metrics.jsonl")) - 1
 
 
+def test_curve_leaves_out_what_is_damaged(run, tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    whole = (run / "metrics.jsonl").read_bytes()
+    path.write_bytes(b'\xff\xfe{"env_steps": 1}\n' + b"[" * 100_000 + b"\n" + whole)
+    rows = curve.read_metrics(path)
+    assert rows == curve.read_metrics(run / "metrics.jsonl")
+    odd = [{"return": 1.0}, {"env_steps": "1", "return": 2.0}, {"env_steps": 1, "return": 1e999},
+           {"env_steps": 1, "eval": 3}, {"env_steps": 1, "eval": {"mean": 1, "std": 1}}]  # fmt: skip
+    assert len(curve.training_returns([*odd, *rows])) == len(curve.training_returns(rows))
+    assert len(curve.greedy_means([*odd, *rows], {})) == len(curve.greedy_means(rows, {}))
+
+
 def test_curve_of_returns_over_many_decades(run, tmp_path, capsys):
     steep = tmp_path / "steep"
     shutil.copytree(run, steep)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import shutil
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -18,10 +20,16 @@ import pytest
 import qlearn
 from qlearn.cli.main import main
 from qlearn.errors import UserError
-from qlearn.runs import checkpoint, files
+from qlearn.runs import checkpoint, files, knobs
+from qlearn.runs.ahead import Ahead
+from qlearn.runs.config import RunConfig
 from qlearn.runs.folder import RunFolder, find_run
 from qlearn.runs.run import Run
 from qlearn.runs.watchers import Watcher
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+import damage
 
 FILES = (
     "run.json", "checkpoints/last.json", "checkpoints/last.safetensors",
@@ -113,6 +121,24 @@ def test_commands_on_a_changed_byte(stopped, tmp_path, capsys, file):
             assert RunFolder.open(run).record["result"]["eval"] == straight.report["eval"]
 
 
+def test_every_file_and_every_command(monkeypatch):
+    """A few trials of benchmarks/damage.py, which records a thousand; and it would notice."""
+    monkeypatch.setattr(damage, "RUNS", {"table": damage.RUNS["table"]})
+    ended, wrong = damage.trials(TRIALS // 2)
+    assert wrong == []
+    assert sum(sum(how.values()) for how in ended.values()) == TRIALS // 2
+    assert len(ended) >= 4
+
+
+def test_another_result_would_be_noticed(stopped, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(damage, "COMMANDS", {"eval": []})
+    for found in ([0, "another"], [2]):
+        monkeypatch.setattr(damage, "result", lambda command, found=found: (found, "qlearn: no\n"))
+        _, _, said = damage.trial(stopped[0], {"eval": [0, "as it was"]}, random.Random(0))
+        assert said.startswith("eval: byte ")
+
+
 def test_a_damaged_last_checkpoint_goes_on_from_the_one_before(stopped, tmp_path):
     run, said = tmp_path / "run", []
     shutil.copytree(stopped[0], run)
@@ -136,35 +162,156 @@ def test_the_twin_of_a_record_mends_it(stopped, tmp_path):
     assert find_run(run).status == "interrupted"
 
 
+# ---------------------------------------------------------------------- what metrics.jsonl says
+
+TURNED = HOW | {"checkpoint_seconds": 0.0, "epsilon": 0.2}
+
+
+class TurnsAndDies(Watcher):
+    """A knob is turned after the only checkpoint; then the process is gone."""
+
+    def logged(self, training, row):
+        if training.env_steps >= 200 and training.settings.checkpoint_seconds == 0.0:
+            training.save()
+            training.settings = RunConfig(**HOW_OFTEN | {"checkpoint_seconds": 1e9})
+        if 300 <= training.env_steps < 303:
+            knobs.write(training.folder.path, {"epsilon": 0.7})
+        if training.env_steps >= 400:
+            raise Gone
+
+
+class Gone(BaseException):
+    pass
+
+
+HOW_OFTEN = {key: HOW[key] for key in ("eval_every", "eval_episodes")}
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory):
+    """A run that was killed behind a turned knob, and its table where it went on undamaged."""
+    home = tmp_path_factory.mktemp("turned")
+    with pytest.raises(Gone):
+        qlearn.train(out=home / "run", watchers=[TurnsAndDies()], **TURNED)
+    folder = RunFolder.open(home / "run")
+    seldom = folder.record["run_config"] | {"checkpoint_seconds": 1e9}
+    folder.update(status="interrupted", run_config=seldom)
+    (home / "run" / "knobs.json").unlink()
+    shutil.copytree(home / "run", home / "again")
+    return home / "run", qlearn.train(resume=home / "again").learner().values()
+
+
+def test_a_changed_byte_of_the_metrics_is_said_or_changes_nothing(turned, tmp_path):
+    killed, values = turned
+    about = checkpoint.load(killed / "checkpoints" / "last")[1]
+    kept = (killed / "metrics.jsonl").read_bytes()
+    end, later = about["metrics_bytes"], kept[about["metrics_bytes"] :]
+    at = end + later.index(b'"event": "set"')  # in a row after the checkpoint
+    row = range(kept.rindex(b"\n", 0, at) + 1, kept.index(b"\n", at))
+    generator, noticed = np.random.default_rng(3), 0
+    places = [*generator.choice(end, TRIALS // 4), *generator.choice(row, TRIALS // 4)]
+    for place in places:
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        shutil.copytree(killed, tmp_path / "run")
+        data, said = bytearray(kept), []
+        data[place] ^= generator.integers(1, 256)
+        (tmp_path / "run" / "metrics.jsonl").write_bytes(data)
+        run = qlearn.train(resume=tmp_path / "run", say=said.append)
+        told = [text for text in said if "metrics.jsonl is damaged" in text]
+        assert len(told) <= 1
+        if place < end or not told:
+            np.testing.assert_array_equal(run.learner().values(), values)
+        assert told or place >= end
+        noticed += len(told)
+    assert noticed >= 0.9 * len(places)
+
+
+def test_what_is_ahead_is_believed_whole_or_not_at_all(turned, tmp_path):
+    killed, values = turned
+    shutil.copytree(killed, tmp_path / "run")
+    ahead = Ahead(tmp_path / "run")
+    rows = [json.loads(row) for row in (killed / "metrics.jsonl").read_text().splitlines()]
+    ahead.plan(0, [], [(row["env_steps"], row["knobs"]) for row in rows if "knobs" in row])
+    whole = (tmp_path / "run" / "ahead.json").read_text()
+    (tmp_path / "run" / "ahead.json").write_text(whole.replace("0.7", "0.1"))
+    with pytest.raises(UserError, match=r"ahead.json is damaged.*without that file the run goes"):
+        qlearn.train(resume=tmp_path / "run")
+    (tmp_path / "run" / "ahead.json").write_text(whole)
+    run = qlearn.train(resume=tmp_path / "run")
+    np.testing.assert_array_equal(run.learner().values(), values)
+
+
+@pytest.mark.parametrize("named", ["map", "reward"])
+def test_a_map_or_program_that_was_edited_is_said(tmp_path, capsys, named):
+    """They are the user's own: played as they are."""
+    file = tmp_path / {"map": "maze.txt", "reward": "mine.py"}[named]
+    file.write_text(
+        {
+            "map": "S..\n..G\n",
+            "reward": "def mine(before, action, after, reward, terminated):\n    return 1.0\n",
+        }[named]
+    )
+    how = {"env": str(file)} if named == "map" else {"env_reward": f"{file}:mine"}
+    run = str(qlearn.train(out=tmp_path / "run", **HOW | how).path)
+    words = (["eval", run, "--episodes", "2"], ["export", run, "--csv", str(tmp_path / "q.csv")],
+             ["train", "--resume", run])  # fmt: skip
+    for changed in (False, True):
+        if changed:
+            file.write_text(file.read_text().replace(".G", "OG").replace("1.0", "2.0"))
+        for each in words:
+            assert main(each) == 0
+            said = capsys.readouterr().err
+            assert (f"{file} is not what it was when run began" in said) == changed
+
+
 # ------------------------------------------------------------------------------ older formats
 
-FROZEN = Path(__file__).parent / "frozen"  # runs of format 1, as the code of then wrote them
+FROZEN = Path(__file__).parent / "frozen"  # FORMAT/NAME, as the code of then wrote them
+OLDER = [f"{form}/{name}" for form in (1, 2) for name in ("table", "pqn", "dqn", "dqn-prioritized")]
 
 
-@pytest.mark.parametrize("name", ["table", "pqn", "dqn", "dqn-prioritized"])
-def test_older_checkpoints_are_read(name):
-    record = RunFolder.open(FROZEN / name).whole()
-    assert record["format"] == 1
-    assert record["status"] == "done"
+def test_every_format_is_frozen():
+    assert sorted(path.name for path in FROZEN.iterdir()) == [
+        str(n + 1) for n in range(checkpoint.FORMAT)
+    ]
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_older_runs_are_read_judged_and_go_on(tmp_path, name):
+    run_path = tmp_path / "run"
+    shutil.copytree(FROZEN / name, run_path)
+    record = RunFolder.open(run_path).whole()
+    assert (record["format"], record["status"]) == (int(name[0]), "done")
     for place in ("checkpoints/last", "best"):
-        arrays, about = checkpoint.load(FROZEN / name / place)
+        arrays, about = checkpoint.load(run_path / place)
         kinds = {key: [str(array.dtype), list(array.shape)] for key, array in arrays.items()}
         assert kinds == about["arrays"]
-    assert about["env_steps"] == record["result"]["env_steps"] or name == "table"
-
-
-@pytest.mark.parametrize("name", ["table", "dqn"])
-def test_older_runs_are_judged_and_go_on(tmp_path, name):
-    shutil.copytree(FROZEN / name, tmp_path / "run")
-    run = qlearn.load(tmp_path / "run")
-    assert np.isfinite(run.evaluate(3).mean)
-    if name == "table":
+        assert about["format"] == record["format"]
+    run = qlearn.load(run_path)
+    for best in (False, True):
+        assert np.isfinite(run.evaluate(3, best=best).mean)
+    if name.endswith("table"):
         assert run.evaluate(5).mean == run.report["eval"]["mean"]
-    more = qlearn.train(resume=tmp_path / "run", steps=run.report["env_steps"] + 50)
-    assert more.report["env_steps"] >= run.report["env_steps"] + 50
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert record["format"] == 2
-    assert files.SEAL in record
+    arrays, _ = checkpoint.load(run_path / "checkpoints" / "last")
+    begun = Begins()
+    steps = run.report["env_steps"] + 50
+    more = qlearn.train(resume=run_path, steps=steps, watchers=[begun])
+    arrays.pop("returns")
+    assert begun.state.keys() == arrays.keys()
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(begun.state[key], array, err_msg=key)
+    assert more.report["env_steps"] >= steps
+    assert more.report["updates"] > run.report["updates"]
+    assert RunFolder.open(run_path).record["format"] == checkpoint.FORMAT
+    assert checkpoint.load(run_path / "checkpoints" / "last")[1]["format"] == checkpoint.FORMAT
+    assert files.SEAL in json.loads((run_path / "run.json").read_text())
+
+
+class Begins(Watcher):
+    """What a learner has before its first step."""
+
+    def begins(self, training):
+        self.state = {key: array.copy() for key, array in training.learner.get_state().items()}
 
 
 # ------------------------------------------------------------------------------ hostile files
@@ -254,7 +401,7 @@ def test_a_file_larger_than_memory_is_not_read(tmp_path, monkeypatch):
     "text",
     [b"[" * 10**6, b'{"a":' * 10**6, b'{"format": 1' + b"0" * 10**5 + b"}", b"\0" * 100, b"NaN",
      b'{"format": true}', b'{"format": 1e400}', b'{"format": -1}', b'{"format": 0}'],
-    ids=str,
+    ids=lambda text: repr(text)[2:22] if isinstance(text, bytes) else text,
 )  # fmt: skip
 def test_text_that_is_no_record_is_one_line(finished, tmp_path, capsys, file, text):
     shutil.copytree(finished, tmp_path / "run")

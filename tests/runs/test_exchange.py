@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
+import struct
 import subprocess
 import sys
+import tarfile
 import zipfile
+import zlib
 from collections import OrderedDict, deque
 from pathlib import Path
 
@@ -314,25 +318,78 @@ class Exploit:
         return (Path.touch, (self.file,))
 
 
-@pytest.mark.parametrize("how", ["torch", "legacy torch", "pickle", "in a state dict"])
-def test_a_hostile_file_is_not_executed(capsys, here, how):
+WEIGHTS = {"a.weight": torch.zeros(2, 4), "a.bias": torch.zeros(2)}
+AROUND = {
+    "alone": lambda evil: evil,
+    "in a state dict": lambda evil: OrderedDict(WEIGHTS, bias=evil),
+    "beside a network": lambda evil: {"model": WEIGHTS, "config": {"deep": [(1, {"x": evil})]}},
+    "in an optimiser": lambda evil: {
+        "model": WEIGHTS, "optimizer": {"state": {0: {"step": evil}}, "param_groups": [evil]}
+    },
+    "as a name": lambda evil: {"model": WEIGHTS, evil: 1},
+    "under a tensor's attributes": lambda evil: {"model": WEIGHTS, "own": marked(evil)},
+}  # fmt: skip
+FORMS_OF_FILES = {
+    "torch": torch.save,
+    "legacy torch": lambda content, path: torch.save(
+        content, path, _use_new_zipfile_serialization=False
+    ),
+    "pickle": lambda content, path: Path(path).write_bytes(pickle.dumps(content)),
+    "tar": lambda content, path: as_tar(content, path),
+    "numpy": lambda content, path: as_numpy(content, path),
+}
+
+
+def marked(evil):
+    tensor = nn.Parameter(torch.zeros(1))
+    tensor.evil = evil
+    return tensor
+
+
+def as_tar(content, path):
+    """As PyTorch wrote before 2017."""
+    with tarfile.open(path, "w") as archive:
+        for name in ("storages", "tensors", "pickle"):
+            data = pickle.dumps(content)
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+
+
+def as_numpy(content, path):
+    with open(path, "wb") as file:
+        np.savez(file, weights=np.array([content, None], object))
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("form", FORMS_OF_FILES)
+def test_a_hostile_file_is_not_executed(capsys, here, around, form):
     taken = here / "taken"
-    content = Exploit(taken)
-    if how == "in a state dict":
-        content = OrderedDict([("linear1.weight", torch.zeros(2, 4)), ("linear1.bias", content)])
-    if how == "pickle":
-        Path("evil.pth").write_bytes(pickle.dumps(content))
-    else:
-        torch.save(content, "evil.pth", _use_new_zipfile_serialization=how != "legacy torch")
+    FORMS_OF_FILES[form](AROUND[around](Exploit(taken)), "evil.pth")
     said = complaint(capsys, "import", "evil.pth", "--env", "cartpole")
     assert "evil.pth" in said
     assert "torch.save(model.state_dict(), FILE) writes one" in said
     assert not taken.exists()
     assert not (here / "runs").exists()
-    torch.load("evil.pth", weights_only=False) if how != "pickle" else pickle.loads(
-        Path("evil.pth").read_bytes()
-    )
+    executed("evil.pth", form)
     assert taken.exists()  # it would have been
+
+
+def executed(file, form):
+    if form == "tar":
+        with tarfile.open(file) as archive:
+            return pickle.loads(archive.extractfile("pickle").read())
+    if form == "numpy":
+        return np.load(file, allow_pickle=True)["weights"]
+    if form == "pickle":
+        return pickle.loads(Path(file).read_bytes())
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_program_of_torchs_is_not_loaded(capsys):
+    torch.jit.script(perceptron(4, 2)).save("program.pth")
+    assert "program.pth" in complaint(capsys, "import", "program.pth", "--env", "cartpole")
 
 
 def whole_model(path):
@@ -366,6 +423,26 @@ def bomb(path):
             packed.writestr(entry.filename, plain.read(entry), zipfile.ZIP_DEFLATED)
 
 
+def one_for_all(path):
+    """Three tensors of a megabyte in a file of one: all of them lie in the same place."""
+    torch.save({f"w{k}": torch.zeros(512, 512) for k in range(3)}, "plain.pth")
+    index, places, count = b"", {}, 0
+    with zipfile.ZipFile("plain.pth") as plain, open(path, "wb") as file:
+        for entry in plain.infolist():
+            name, data = entry.filename.encode(), plain.read(entry)
+            sizes = struct.pack("<3I2H", zlib.crc32(data), len(data), len(data), len(name), 0)
+            if data not in places:
+                places[data] = file.tell()
+                file.write(b"PK\3\4" + struct.pack("<5H", 20, 0, 0, 0, 0) + sizes + name + data)
+            index += b"PK\1\2" + struct.pack("<6H", 20, 20, 0, 0, 0, 0) + sizes
+            index += struct.pack("<3H2I", 0, 0, 0, 0, places[data]) + name
+            count += 1
+        end = struct.pack("<4H2IH", 0, 0, count, count, len(index), file.tell(), 0)
+        file.write(index + b"PK\5\6" + end)
+    assert path.stat().st_size < 1.2 * 2**20
+    assert len(torch.load(path, weights_only=True)) == 3  # PyTorch unpacks them all
+
+
 def turning_in_circles(path):
     content = {"epoch": 3}
     content["again"] = content
@@ -385,7 +462,8 @@ REFUSED = [
     (flipped, "is damaged, or no file of PyTorch's"),
     (whole_model, "holds more than weights, and is not opened"),
     (said_to_be_huge, "says it has 1,000,000,000,000 parameters"),
-    (bomb, "is packed as PyTorch packs nothing"),
+    (bomb, "is packed as no state dict is"),
+    (one_for_all, "is packed as no state dict is"),
     (lambda path: torch.save([1, 2], path), "holds no state dict"),
     (state(epoch=3), "holds no state dict"),
     (state(memory=deque([1, 2])), "holds more than weights, and is not opened"),
@@ -399,6 +477,18 @@ REFUSED = [
     (state(w=torch.zeros(2, 4, 3)), "'w' is 2x4x3"),
     (state(w=torch.zeros(2, 4), b=torch.zeros(3)), "'b' is 3"),
     (state(w=torch.zeros(2, 4), b=torch.tensor(1.0)), "'b' is a single number"),
+    (state(w=torch.zeros(2, 4), b=torch.zeros(3), c=torch.zeros(2, 2, 2)),
+     "'b' is 3; 'c' is 2x2x2, no part of a dense layer"),
+    (state(w=torch.zeros(2, 4, dtype=torch.int8), b=torch.zeros(2, dtype=torch.bool)),
+     "'w' is torch.int8; 'b' is torch.bool; weights are floats"),
+    (state(w=torch.zeros(2, 4, device="meta"), b=torch.zeros(2)), "'w' is a shape without numbers"),
+    (state(**{f"\x1b[31m{k}\n": torch.zeros(1, 1, 1) for k in range(100)}),
+     "'?[31m7?' is 1x1x1; and 92 more, no part"),
+    (state(**{"x" * 99_999: torch.zeros(1, 1, 1)}), f"'{'x' * 60}' is 1x1x1"),
+    (state(w=torch.zeros(8, 4), b=torch.zeros(8), v=torch.zeros(7, 9), c=torch.zeros(7),
+           u=torch.zeros(2, 6), d=torch.zeros(2)),
+     "w gives 8 values, v takes 9; v gives 7 values, u takes 6; dense layers"),
+    (state(**{f"q{k}": {"w": torch.zeros(2, 4)} for k in range(100)}), "q7, and 92 more); --network"),
     (state(w=torch.zeros(2, 4, dtype=torch.int64), b=torch.zeros(2)), "weights are floats"),
     (state(w=torch.zeros(2, 4).to_sparse(), b=torch.zeros(2)), "weights are floats"),
     (state(w=torch.full((2, 4), float("nan")), b=torch.zeros(2)), "not finite"),

@@ -148,6 +148,38 @@ def test_killed_and_resumed_the_same_steering_gives_the_same_bits(case, kept, tr
     assert learned(path) != learned(unsteered)
 
 
+@pytest.mark.parametrize("saved", [0, 15], ids=["no checkpoint", "a checkpoint"])
+@pytest.mark.parametrize(
+    "again",
+    [
+        {2: dies},
+        {3: driver.Training._save, 4: dies},
+        {8: driver.Training._save, 9: dies},
+        {28: dies},
+    ],
+    ids=["at once", "behind a checkpoint", "at a turn", "between two turns"],
+)
+def test_killed_twice_what_was_set_is_set_again_all_the_same(again, saved, train):
+    """The rows of what was set are cut off before they are written again."""
+    steered = {23: turning(epsilon=0.5), 35: turning(epsilon=0.25), 45: turning(lr=0.5)}
+    whole, _ = train("whole", steered)
+    ends = {saved: driver.Training._save} if saved else {}
+    path, _ = train("killed", {**steered, **ends, 60: dies})
+    train("killed", again, resume=True)
+    train("killed", {}, resume=True)
+    assert rows_of(path) == rows_of(whole)
+    assert learned(path) == learned(whole)
+    assert not (path / "ahead.json").exists()
+
+
+def test_killed_twice_who_steered_meanwhile_has_the_last_word(train):
+    path, _ = train("r", {15: driver.Training._save, 40: turning(epsilon=0.5), 60: dies})
+    train("r", {3: turning(epsilon=0.25), 6: dies}, resume=True)
+    train("r", {}, resume=True)
+    (event,) = events(path)
+    assert (event["env_steps"], event["knobs"]) == (360, {"epsilon": 0.25})
+
+
 def test_who_steers_while_the_past_is_repeated_has_the_last_word(train):
     path, _ = train("r", {15: driver.Training._save, 40: turning(epsilon=0.5), 60: dies})
     train("r", {3: turning(epsilon=0.25)}, resume=True)

@@ -26,6 +26,8 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     from qlearn.runs.run import load
 
     found = load(arguments.run)
+    for note in found.folder.notes:
+        console.say(note)
     evaluation = found.evaluate(
         arguments.episodes,
         best=arguments.best,

@@ -28,6 +28,8 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     from qlearn.runs.run import load
 
     found = load(arguments.run)
+    for note in found.folder.notes:
+        console.say(note)
     if arguments.csv is not None:
         return export_csv(found, arguments.csv, arguments.best)
     return export_torch(found, arguments.torch, arguments.best)

@@ -15,7 +15,16 @@ import numpy as np
 
 from qlearn.errors import UserError
 from qlearn.runs import tensors
-from qlearn.runs.files import Damaged, read_sealed, sealed, write_bytes, write_json, write_parts
+from qlearn.runs.files import (
+    Damaged,
+    clear_drafts,
+    read_sealed,
+    sealed,
+    settle_names,
+    write_bytes,
+    write_json,
+    write_parts,
+)
 
 FORMAT = 2
 PREVIOUS = "previous"
@@ -32,8 +41,8 @@ def save(path: Path, arrays: Arrays, about: dict[str, Any], keep: int | None = N
     """
     keep = KEPT.get(path.name, 0) if keep is None else keep
     digest, fresh = hashlib.sha256(), path.with_name(f"{path.name}.new.safetensors")
-    for stray in path.parent.glob(f".{path.name}.*"):  # drafts of a process that was killed
-        stray.unlink(missing_ok=True)
+    for each in (path, _next(path)):
+        clear_drafts(each)
     write_parts(fresh, _noted(tensors.parts_of(arrays), digest))
     if tensors.digest_of(fresh) != digest.hexdigest():
         fresh.unlink()
@@ -48,6 +57,7 @@ def save(path: Path, arrays: Arrays, about: dict[str, Any], keep: int | None = N
     _make_room(path, keep)
     os.replace(fresh, _file(path))
     write_json(_manifest(path), sealed(manifest))
+    settle_names(path.parent)
     _drop(path, keep)
     return path
 
@@ -80,6 +90,15 @@ def is_whole(path: Path) -> bool:
     except UserError:
         return False
     return True
+
+
+def check_arrays(file: Path) -> None:
+    """Refuses arrays that the manifest beside them was not made of; without one all is believed."""
+    path = file.with_suffix("")
+    if file != _file(path) or not _manifest(path).is_file():
+        return
+    if tensors.digest_of(file) != read_sealed(_manifest(path), FORMAT, "checkpoint").get("sha256"):
+        raise Damaged(f"{file} is damaged: its checksum does not match {path.name}.json")
 
 
 def load_whole_before(path: Path) -> tuple[Path, Arrays, dict[str, Any]] | None:

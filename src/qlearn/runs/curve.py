@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,13 @@ def title_of(record: dict[str, Any]) -> str:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; one torn off by a crash is left out."""
-    rows = []
+    """The lines of metrics.jsonl; one torn off by a crash, or damaged, is left out."""
+    rows: list[Any] = []
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, "rb") as file:
             for line in file:
-                try:
+                with contextlib.suppress(ValueError, RecursionError):
                     rows.append(json.loads(line))
-                except ValueError:
-                    continue
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -45,21 +44,26 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 def training_returns(rows: list[dict[str, Any]]) -> np.ndarray:
     """(env_steps, mean return of the episodes that ended since the line before)."""
-    points = [(row["env_steps"], row["return"]) for row in rows if row.get("return") is not None]
-    return np.array(points, np.float64).reshape(-1, 2)
+    points = [(row.get("env_steps"), row.get("return")) for row in rows]
+    return np.array(list(filter(_drawable, points)), np.float64).reshape(-1, 2)
 
 
 def greedy_means(rows: list[dict[str, Any]], record: dict[str, Any]) -> np.ndarray:
     """(env_steps, mean, standard error) of the greedy evaluations, the run's last one with them."""
-    judged = {row["env_steps"]: row["eval"] for row in rows if "eval" in row}
-    result = record.get("result", {})
-    if result.get("eval"):
-        judged[result["env_steps"]] = result["eval"]
-    points = [
-        (steps, report["mean"], report["std"] / np.sqrt(report["episodes"]))
-        for steps, report in sorted(judged.items())
-    ]
+    judged = {}
+    for row in [*rows, record.get("result", {})]:
+        report = row.get("eval")
+        if isinstance(report, dict):
+            values = (row.get("env_steps"), *map(report.get, ("mean", "std", "episodes")))
+            if _drawable(values) and values[3] > 0:
+                judged[values[0]] = values[1], values[2] / np.sqrt(values[3])
+    points = [(steps, *report) for steps, report in sorted(judged.items())]
     return np.array(points, np.float64).reshape(-1, 3)
+
+
+def _drawable(values: tuple[Any, ...]) -> bool:
+    """Whether all are numbers, as a line that the disk has changed may not have them."""
+    return all(type(value) in (int, float) and abs(value) < 1e100 for value in values)
 
 
 def png(folder: RunFolder) -> bytes:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -28,9 +28,11 @@ from qlearn.algorithms.evaluation import Evaluation
 from qlearn.envs.batch import raised_inside
 from qlearn.errors import UserError
 from qlearn.runs import checkpoint
+from qlearn.runs.ahead import Turn
 from qlearn.runs.alarms import Alarms
 from qlearn.runs.borders import Border
 from qlearn.runs.config import RunConfig, every, take_from
+from qlearn.runs.files import SEAL, Growing, checksum_of, digest_of_first, explained
 from qlearn.runs.folder import RunFolder
 from qlearn.runs.learner import Learner
 from qlearn.runs.run import Run
@@ -87,6 +89,7 @@ class Training:
         self.steering, self.alarms = Steering(self), Alarms()
         self._logged_before = (0.0, 0)  # seconds and steps
         self._told: set[str] = set()
+        self._metrics = Growing(self.folder.path / "metrics.jsonl")
 
     def _log_border(self) -> Border:
         config = self.learner.config
@@ -207,7 +210,8 @@ class Training:
         borders = (self.log_border, self.eval_border)
         by_steps = [border.next_steps(played) for border in borders]
         by_episodes = [border.episodes for border in borders if border.episodes > played]
-        steps = min(filter(None, [steps, learner.config.steps, *by_steps, self.steering.next_step]))
+        turn = self.steering.ahead.next_step
+        steps = min(filter(None, [steps, learner.config.steps, *by_steps, turn]))
         try:
             if not by_episodes:
                 return learner.advance(steps)
@@ -273,6 +277,7 @@ class Training:
             **more,
             "machine": {"seconds": round(self.train_seconds, 6), "time": time.time()},
         }
+        row["machine"][SEAL] = checksum_of(row)
         self._write(row)
 
     def _take_returns(self) -> np.ndarray:
@@ -390,9 +395,13 @@ class Training:
     def _save(self) -> None:
         self._write_best()
         place = self.folder.path / "checkpoints" / "last"
-        self.stages.timed(
-            "checkpoint", lambda: checkpoint.save(place, self._state(), self._about())
-        )
+
+        def save() -> None:
+            self.folder.settle()
+            checkpoint.save(place, self._state(), self._about())
+            self.steering.ahead.saved()
+
+        self.stages.timed("checkpoint", save)
 
     def _write_best(self) -> None:
         if self.best is not None and self.best.held is not None:
@@ -405,7 +414,7 @@ class Training:
 
     def _about(self) -> dict[str, Any]:
         """What goes on where it stopped, beside the learner's arrays."""
-        path = self.folder.path / "metrics.jsonl"
+        size, digest = self._metrics.bytes_and_digest()
         return {
             "env_steps": self.env_steps,
             "train_seconds": self.train_seconds,
@@ -415,15 +424,16 @@ class Training:
             "in_a_row": self.in_a_row,
             "solved": self.solved,
             "best": [self.best.mean, self.best.report] if self.best else None,
-            "metrics_bytes": path.stat().st_size if path.exists() else 0,
+            "metrics_bytes": size,
+            "metrics_sha256": digest,
             "knobs": self.steering.knobs,
         }
 
     def restore(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
         """Everything as it was at the checkpoint; lines logged after it are written again."""
         size = about["metrics_bytes"]
-        later = events(self._rows(size, inf))
-        self.steering.restore(about.get("knobs", {}), later)
+        earlier, later = self._earlier(about), events(self._rows(size, inf))
+        self.steering.restore(about.get("knobs", {}))
         self.returns = [arrays.pop("returns")]
         self.learner.set_state(arrays)
         self.clock.restore(about["train_seconds"])
@@ -436,16 +446,29 @@ class Training:
             mean, report = about["best"]
             self.best = Best(mean, report, time.perf_counter())
         self._logged_before = about["train_seconds"], about["env_steps"]
-        for row in self._rows(0, size):
+        for row in earlier:
             self.alarms.saw(row)
         # What somebody did at the very step that was saved is done; only knobs are turned again.
+        self.steering.ahead.plan(self.env_steps, turns(earlier), turns(later))
         done = [row for row in later if row["event"] != "set"]
         self._cut_metrics(size, [row for row in done if row["env_steps"] == self.env_steps])
 
     def begin_again(self) -> None:
         """No checkpoint was there: what was set will be set again, at the same steps."""
-        self.steering.remember(events(self._rows(0, inf)))
+        self.steering.ahead.plan(0, [], turns(self._rows(0, inf)))
         self._cut_metrics(0, [])
+
+    def _earlier(self, about: dict[str, Any]) -> list[dict[str, Any]]:
+        """The rows up to the checkpoint; of those that are not as they were nothing is believed."""
+        path, size = self.folder.path / "metrics.jsonl", about["metrics_bytes"]
+        found, meant = digest_of_first(path, size), about.get("metrics_sha256")
+        if None not in (found, meant) and found != meant:
+            self.say(
+                f"{path} is damaged: its lines up to the checkpoint are not what they were; they"
+                " stay as they are, and nothing that is learned depends on them"
+            )
+            return []
+        return list(self._rows(0, size))
 
     def _rows(self, begin: int, end: float) -> Iterator[dict[str, Any]]:
         """The rows of metrics.jsonl whose lines begin within these bytes; torn ones are left out."""
@@ -456,24 +479,69 @@ class Training:
                     if begin >= end:
                         return
                     begin += len(line)
-                    with contextlib.suppress(ValueError):
-                        row = json.loads(line)
-                        if isinstance(row, dict):
-                            yield row
+                    row = _row(line)
+                    if row:
+                        yield row
+                    elif line.strip() and line.endswith(b"\n"):
+                        self._say_once(
+                            "rows",
+                            f"{file.name} is damaged at byte {begin - len(line):,}: if a knob was"
+                            " set there, it is not set again",
+                        )
         except FileNotFoundError:
             return
 
     def _cut_metrics(self, size: int, kept: list[dict[str, Any]]) -> None:
+        """To the lines of the checkpoint, and these after them; lines that are gone are told of."""
         path = self.folder.path / "metrics.jsonl"
-        if path.exists():
-            with open(path, "r+b") as file:
-                file.truncate(size)
-                file.seek(0, os.SEEK_END)
+        try:
+            with open(path, "a+b") as file:
+                whole = _whole_lines(file, size)
+                if whole < size:
+                    self.say(f"{path} is shorter than at the checkpoint: lines of it are lost")
+                file.truncate(whole)
                 file.writelines((json.dumps(row) + "\n").encode() for row in kept)
+        except OSError as error:
+            raise explained(error, path) from None
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """The row of a line; nothing where it is none, or says something else than was written."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(row, dict):
+        return {}
+    machine = row.get("machine")
+    if not isinstance(machine, dict) or SEAL not in machine:
+        return row
+    seal = machine.pop(SEAL)
+    meant = checksum_of(row)
+    machine[SEAL] = seal
+    return row if seal == meant else {}
+
+
+def _whole_lines(file: BinaryIO, size: int) -> int:
+    """How many of the first `size` bytes are lines to their end."""
+    there = file.seek(0, os.SEEK_END)
+    if there >= size:
+        return size
+    file.seek(0)
+    return file.read(there).rfind(b"\n") + 1
 
 
 def events(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if "event" in row and isinstance(row.get("env_steps"), int)]
+
+
+def turns(rows: Iterable[dict[str, Any]]) -> list[Turn]:
+    """When knobs were turned, and how they stood then."""
+    return [
+        (row["env_steps"], row["knobs"])
+        for row in events(rows)
+        if row["event"] == "set" and isinstance(row.get("knobs"), dict)
+    ]
 
 
 class Best:

@@ -49,6 +49,22 @@ def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         raise explained(error, path) from None
 
 
+def settle_names(folder: Path) -> None:
+    """Has what was renamed in there on the disk, where folders can be synchronised."""
+    with contextlib.suppress(OSError):  # not on Windows
+        place = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(place)
+        finally:
+            os.close(place)
+
+
+def clear_drafts(path: Path) -> None:
+    """Those of processes that were killed while they wrote it."""
+    for stray in path.parent.glob(f".{path.name}.*"):
+        stray.unlink(missing_ok=True)
+
+
 def write_json(path: Path, content: Any) -> None:
     write_bytes(path, (json.dumps(content, indent=2, allow_nan=True) + "\n").encode())
 
@@ -72,7 +88,7 @@ def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:
 
 
 def sealed(content: dict[str, Any]) -> dict[str, Any]:
-    return {**content, SEAL: _checksum(content)}
+    return {**content, SEAL: checksum_of(content)}
 
 
 def write_sealed(path: Path, content: dict[str, Any]) -> None:
@@ -85,7 +101,7 @@ def read_sealed(path: Path, newest: int, what: str) -> dict[str, Any]:
     if not isinstance(content, dict) or type(content.get("format")) is not int:
         raise Damaged(f"{path} is damaged: it describes no {what}")
     seal, version = content.pop(SEAL, None), content["format"]
-    if seal is not None and seal != _checksum(content):
+    if seal is not None and seal != checksum_of(content):
         raise Damaged(f"{path} is damaged: it is not what its checksum was made of")
     if version > newest:
         raise UserError(
@@ -97,9 +113,34 @@ def read_sealed(path: Path, newest: int, what: str) -> dict[str, Any]:
     return content
 
 
-def _checksum(content: dict[str, Any]) -> str:
+def checksum_of(content: dict[str, Any]) -> str:
     """Of what the object says, however it is set in lines."""
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+
+
+class Growing:
+    """The checksum of a file that is only appended to: every byte is read once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._digest, self._read = path, hashlib.sha256(), 0
+
+    def bytes_and_digest(self) -> tuple[int, str]:
+        with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
+            file.seek(self._read)
+            while part := file.read(2**20):
+                self._digest.update(part)
+                self._read += len(part)
+        return self._read, self._digest.hexdigest()
+
+
+def digest_of_first(path: Path, size: int) -> str | None:
+    """The checksum of the first bytes of a file; None where there are not so many."""
+    digest = hashlib.sha256()
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        while size and (part := file.read(min(size, 2**20))):
+            digest.update(part)
+            size -= len(part)
+    return None if size else digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -18,6 +19,7 @@ from qlearn.runs import process
 from qlearn.runs.files import (
     Damaged,
     alone,
+    clear_drafts,
     explained,
     read_json,
     read_sealed,
@@ -63,6 +65,7 @@ class RunFolder:
                 **process.itself(),
                 "versions": _versions(),
                 "processor": processor(),
+                "files": {str(place): _digest(place) for place in _files_of(record)},
                 **record,
             }
             folder.save()
@@ -101,14 +104,23 @@ class RunFolder:
 
     def _refuse_programs(self) -> None:
         """A folder that was given away may name a file of this machine, none that came with it."""
-        record = self.record
-        named = [record["env"], *record["env_options"].values(), record["config"].get("network")]
-        for text in named:
-            path, _, name = str(text).rpartition(":")
-            if name and path.endswith(".py"):
-                home, place = os.path.realpath(self.path), os.path.realpath(path)
-                if os.path.commonpath([home, place]) == home:
-                    raise UserError(f"{FILE} names {place}: a run brings no program with it")
+        home = os.path.realpath(self.path)
+        for path in _files_of(self.record):
+            place = os.path.realpath(path)
+            if path.suffix == ".py" and os.path.commonpath([home, place]) == home:
+                raise UserError(f"{FILE} names {place}: a run brings no program with it")
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know who uses the run: its map or program was edited since."""
+        digests = self.record.get("files")
+        if not isinstance(digests, dict):  # older runs noted none
+            return []
+        return [
+            f"{place} is not what it was when {self.path.name} began: it is played as it is now"
+            for place in _files_of(self.record)
+            if str(place) in digests and digests[str(place)] != _digest(place)
+        ]
 
     def lock(self) -> None:
         """From now on this process trains the run, until `close`; refused while another does."""
@@ -118,6 +130,8 @@ class RunFolder:
                 raise UserError(
                     f"{self.path.name} is still being trained by process {holder['pid']}"
                 )
+            for name in (FILE, TWIN, LOCK):
+                clear_drafts(self.path / name)
             write_json(self.path / LOCK, process.itself())
             self._locked = True
 
@@ -163,6 +177,14 @@ class RunFolder:
         except OSError as error:
             self._metrics = None
             self.fault = str(explained(error, path))
+
+    def settle(self) -> None:
+        """Has the lines so far on the disk: the checkpoint that counts them comes after them."""
+        if self._metrics is not None:
+            try:
+                os.fsync(self._metrics.fileno())
+            except OSError as error:
+                raise explained(error, self.path / "metrics.jsonl") from None
 
     def close(self) -> None:
         if self._metrics is not None:
@@ -215,6 +237,23 @@ def _unused(home: Path, name: str) -> Path:
     while path.exists():
         path, number = home / f"{name}-{stamp}-{number}", number + 1
     return path
+
+
+def _files_of(record: dict[str, Any]) -> list[Path]:
+    """The maps and programs that a run names, by their whole paths or as they were typed."""
+    options, config = record.get("env_options", {}), record.get("config", {})
+    named = [record.get("env"), *options.values(), config.get("network")]
+    texts = [text for text in named if isinstance(text, str)]
+    programs = [Path(text.rpartition(":")[0]) for text in texts if ".py:" in text]
+    maps = [Path(text) for text in texts[:1] if text.endswith(".txt")]
+    return [path for path in programs if path.suffix == ".py"] + maps
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    except OSError:
+        return None
 
 
 def _holder(folder: Path) -> dict[str, Any]:

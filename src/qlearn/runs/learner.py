@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -55,3 +56,11 @@ class Learner(Protocol):
 
     def get_state(self) -> dict[str, np.ndarray]: ...
     def set_state(self, state: dict[str, np.ndarray]) -> None: ...
+
+
+def resumed(config: Any) -> Any:
+    """The settings of a learner that gets its state from a checkpoint.
+
+    Where it once began from, perhaps a file that is gone by now, is not looked at.
+    """
+    return replace(config, init="") if getattr(config, "init", "") else config

@@ -23,6 +23,7 @@ from qlearn.nets.module import torch
 LARGEST_FILE = 8 * LARGEST_NETWORK + 2**20
 WRITES_ONE = "torch.save(model.state_dict(), FILE) writes one"
 DEEPEST = 3  # dicts in dicts
+MOST_NAMED, MOST_LETTERS = 8, 60  # an error is one line
 # What checkpoints keep of NumPy's beside the weights: an epsilon, the scores.
 NUMPYS = ("dtype", "ndarray", "multiarray.scalar", "multiarray._reconstruct")
 
@@ -115,7 +116,7 @@ def read_network(path: Path, wanted: str | None = None) -> DenseNetwork:
     """The network of a file, or that of its networks which is `wanted`."""
     networks = dict(_networks_in(_content_of(path)))
     name = _chosen(path, list(networks), wanted)
-    note = f"{path.name} holds more than a network: '{name}' was taken" if name else ""
+    note = f"{path.name} holds more than a network: '{_shown(name)}' was taken" if name else ""
     return DenseNetwork(path, _layers_of(path, networks[name]), note)
 
 
@@ -134,39 +135,68 @@ def _is_state_dict(content: Mapping) -> bool:
     return all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items())
 
 
+def _shown(name: object) -> str:
+    """A name that somebody else has chosen, as part of a line."""
+    return "".join(mark if mark.isprintable() else "?" for mark in str(name)[-MOST_LETTERS:])
+
+
+def _some(words: list[str], between: str = ", ") -> str:
+    more = f"{between}and {len(words) - MOST_NAMED} more" * (len(words) > MOST_NAMED)
+    return between.join(words[:MOST_NAMED]) + more
+
+
 def _chosen(path: Path, names: list[str], wanted: str | None) -> str:
     """The network that plays: a target network only follows it."""
     if not names:
         raise UserError(f"{path} holds no state dict, names with tensors; {WRITES_ONE}")
     if wanted is not None:
         if wanted not in names:
-            raise UserError(
-                f"{path} holds no network '{wanted}'{closest(wanted, filter(None, names))}"
-            )
+            known = map(_shown, filter(None, names))
+            raise UserError(f"{path} holds no network '{wanted}'{closest(wanted, known)}")
         return wanted
     playing = [name for name in names if "target" not in name.lower()] or names
     if len(playing) > 1:
-        raise UserError(
-            f"{path} holds several networks ({', '.join(playing)}); --network NAME says which"
-        )
+        several = _some([_shown(name) for name in playing])
+        raise UserError(f"{path} holds several networks ({several}); --network NAME says which")
     return playing[0]
 
 
 def _layers_of(path: Path, state: Mapping[str, Any]) -> list[Dense]:
-    """Every weight of two dimensions with what follows it."""
-    layers: list[Dense] = []
+    """Every weight of two dimensions with what follows it; all that is wrong with them at once."""
     _check_size(path, state)
-    for name, tensor in state.items():
-        array = _array_of(path, name, tensor)
+    parts: list[tuple[str, np.ndarray]] = []
+    wrong: list[str] = []
+    for key, tensor in state.items():
+        name = _shown(key)
+        if said := _is_no_weight(tensor):
+            wrong.append(f"'{name}' {said}")
+            continue
+        parts.append((name, tensor.detach().float().numpy()))
+        if not np.isfinite(parts[-1][1]).all():
+            wrong.append(f"'{name}' has numbers that are not finite")
+    if wrong:
+        raise UserError(f"{path}: {_some(wrong, '; ')}; weights are floats")
+    layers: list[Dense] = []
+    for name, array in parts:
         if array.ndim == 2:
             layers.append(Dense(name.removesuffix(".weight"), array))
         elif array.ndim == 1 and layers and array.shape == (layers[-1].outputs,):
             layers[-1].vectors.append(array)
         else:
             shape = "x".join(map(str, array.shape)) or "a single number"
-            raise UserError(f"{path}: '{name}' is {shape}, no part of a dense layer in its place")
+            wrong.append(f"'{name}' is {shape}")
+    if wrong:
+        raise UserError(f"{path}: {_some(wrong, '; ')}, no part of a dense layer in its place")
     _check_layers(path, layers)
     return layers
+
+
+def _is_no_weight(tensor: Any) -> str:
+    if tensor.is_meta:
+        return "is a shape without numbers"
+    if tensor.layout != torch.strided:
+        return f"is {tensor.layout}"
+    return "" if tensor.is_floating_point() else f"is {tensor.dtype}"
 
 
 def _content_of(path: Path) -> Any:
@@ -193,11 +223,12 @@ def _content_of(path: Path) -> Any:
 
 
 def _check_zip(path: Path) -> None:
-    """PyTorch compresses nothing: what is compressed may be far larger than the file."""
+    """PyTorch compresses nothing and writes nothing twice: else far more may come out of a file."""
     with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > LARGEST_FILE:
-                raise UserError(f"{path} is packed as PyTorch packs nothing; {WRITES_ONE}")
+        entries = archive.infolist()
+    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if packed or sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise UserError(f"{path} is packed as no state dict is; {WRITES_ONE}")
 
 
 def _check_size(path: Path, state: Mapping[str, Any]) -> None:
@@ -207,27 +238,19 @@ def _check_size(path: Path, state: Mapping[str, Any]) -> None:
         raise UserError(f"{path} says it has {numbers:,} parameters; at most {LARGEST_NETWORK:,}")
 
 
-def _array_of(path: Path, name: str, tensor: Any) -> np.ndarray:
-    if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_meta:
-        raise UserError(f"{path}: '{name}' is {tensor.dtype}, {tensor.layout}; weights are floats")
-    array = tensor.detach().float().numpy()
-    if not np.isfinite(array).all():
-        raise UserError(f"{path}: '{name}' has numbers that are not finite")
-    return array
-
-
 def _check_layers(path: Path, layers: list[Dense]) -> None:
     if not layers:
         raise UserError(f"{path} holds no weights of a dense layer; {WRITES_ONE}")
     for layer in layers:
         if min(layer.weight.shape) < 1:
             raise UserError(f"{path}: {layer} has no units")
-    for before, after in pairwise(layers):
-        if before.outputs != after.inputs:
-            raise UserError(
-                f"{path}: {before.name} gives {before.outputs} values, {after.name} takes"
-                f" {after.inputs}; dense layers follow one another"
-            )
+    wrong = [
+        f"{before.name} gives {before.outputs} values, {after.name} takes {after.inputs}"
+        for before, after in pairwise(layers)
+        if before.outputs != after.inputs
+    ]
+    if wrong:
+        raise UserError(f"{path}: {_some(wrong, '; ')}; dense layers follow one another")
     *hidden, head = layers
     counts = {len(layer.vectors) for layer in hidden}
     if not counts <= {1} and counts != {3}:

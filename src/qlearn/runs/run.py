@@ -16,6 +16,7 @@ from qlearn.errors import UserError
 from qlearn.runs import checkpoint, knobs, requests
 from qlearn.runs.files import Damaged
 from qlearn.runs.folder import RunFolder, find_run
+from qlearn.runs.learner import resumed
 
 MOST_STEPS = 10_000  # where an episode that never ends is cut off, unless asked otherwise
 
@@ -61,7 +62,7 @@ class Run:
                 record["algo"],
                 record["engine"],
                 _unlimited(find(record["env"], record["env_options"]), limit),
-                registry.configure(record["algo"], record["config"] | given),
+                resumed(registry.configure(record["algo"], record["config"] | given)),
                 record["seed"],
             )
             try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qlearn.errors import UserError
 from qlearn.runs import knobs
+from qlearn.runs.ahead import Ahead
 from qlearn.runs.knobs import PAUSED
 from qlearn.runs.requests import EVALUATE, KNOWN, STOP, Requests
 
@@ -29,31 +30,18 @@ class Steering:
         self._requests = Requests(self._folder)
         self._seen: Signature | None = None
         self._doubted: Signature | None = None
-        self._ahead: list[tuple[int, dict[str, Any]]] = []  # what was set after the checkpoint
+        self.ahead = Ahead(self._folder)
 
-    def restore(self, turned: dict[str, Any], events: list[dict[str, Any]]) -> None:
-        """As it was at the checkpoint; what was set after it will be again, at the same steps."""
+    def restore(self, turned: dict[str, Any]) -> None:
+        """As it was at the checkpoint."""
         for key, value in turned.items():
             self._training.turn(key, value)
         self.knobs = dict(turned)
-        self.remember(events)
-
-    def remember(self, events: list[dict[str, Any]]) -> None:
-        self._ahead = [
-            (row["env_steps"], row["knobs"])
-            for row in events
-            if row["event"] == "set" and isinstance(row.get("knobs"), dict)
-        ]
-
-    @property
-    def next_step(self) -> int:
-        """Where to stop for a knob that was turned there before; 0: nowhere."""
-        return self._ahead[0][0] if self._ahead else 0
 
     def look(self) -> None:
         """Does what was asked for since the last look."""
-        while self._ahead and self._ahead[0][0] <= self._training.env_steps:
-            self._turn(self._ahead.pop(0)[1])
+        for changes in self.ahead.due(self._training.env_steps):
+            self._turn(changes)
         if self._has_changed():
             self._take_file()
         for asked in self._together(self._requests.new()):
@@ -83,15 +71,14 @@ class Steering:
                 return
             self._refuse({}, str(error))
             return
-        known = self.knobs.copy()
-        for _, later in self._ahead:
-            known |= later
+        ahead = self.ahead.known()
+        known = self.knobs | ahead
         new = {key: value for key, value in wanted.items() if key != PAUSED}
         new = {key: value for key, value in new.items() if known.get(key, math.nan) != value}
         if new:
             # Who steers while the past is repeated would be overruled by it.
-            self._turn({key: known[key] for _, later in self._ahead for key in later} | new)
-            self._ahead = []
+            self._turn(ahead | new)
+            self.ahead.end()
         self._pause(wanted.get(PAUSED, False))
 
     def _turn(self, changes: dict[str, Any]) -> None:

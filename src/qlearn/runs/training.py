@@ -19,6 +19,7 @@ from qlearn.runs.driver import Interrupted, Training, peak_memory_mb
 from qlearn.runs.files import Damaged
 from qlearn.runs.folder import RunFolder, find_run
 from qlearn.runs.knobs import live_of
+from qlearn.runs.learner import resumed
 from qlearn.runs.loggers import loggers, named
 from qlearn.runs.run import Run
 from qlearn.runs.watchers import Watcher
@@ -140,6 +141,8 @@ def train(
 def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     """Goes on where the run stopped; from its start where it never came to a checkpoint."""
     record, say = folder.whole(), asked.say
+    for note in folder.notes:
+        say(note)
     for key in ("algo", "engine", "seed"):
         if getattr(asked, key) not in (None, "auto", record[key]):
             raise UserError(f"{_keeps(key)} ({record[key]})")
@@ -157,12 +160,16 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     watchers = _watchers(asked)
     environment = find(record["env"], record["env_options"])
     settings = registry.configure(record["algo"], config)
+    saved = _saved(last, say)
     learner = registry.make_learner(
-        record["algo"], record["engine"], environment, settings, record["seed"]
+        record["algo"],
+        record["engine"],
+        environment,
+        settings if saved is None else resumed(settings),
+        record["seed"],
     )
     for note in _without_effect(learner, record["algo"], record["engine"], asked, None):
         say(note)
-    saved = _saved(last, say)
     folder.lock()
     try:
         training = Training(folder, learner, started, watchers, say)
@@ -185,11 +192,13 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     elif training.solved or learner.finished:
         what = "is solved" if training.solved else "has used up a budget"
         say(f"{folder.path.name} {what}; there is nothing left to train")
-    elif not environment.compiled:
-        say(
-            f"what was learned goes on exactly; {environment.name} cannot be saved and begins"
-            " new games"
-        )
+    else:
+        say(f"{folder.path.name} goes on at step {learner.env_steps:,}")
+        if not environment.compiled:
+            say(
+                f"what was learned goes on exactly; {environment.name} cannot be saved and begins"
+                " new games"
+            )
     return training.run()
 
 
@@ -257,8 +266,12 @@ def _start_of(init: int | str | Path | None) -> str | None:
             raise UserError(f"--init: a seed is below 2**63, not {text}")
         return text
     path = Path(text).expanduser().absolute()
-    if not path.exists() and not path.with_name(path.name + ".safetensors").exists():
+    if not path.exists() and path.with_name(f"{path.name}.safetensors").is_file():
+        path = path.with_name(f"{path.name}.safetensors")
+    if not path.exists():
         raise UserError(f"--init: '{init}' is no seed, and there is no file {path}")
+    if path.is_file():
+        checkpoint.check_arrays(path)
     return str(path)
 
 

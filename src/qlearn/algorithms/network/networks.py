@@ -65,9 +65,9 @@ def _convolutional(environment: Any, config: Any, seed: int, dueling: bool) -> C
 
 
 def _begin_from(file: str, network: nn.Module) -> None:
-    try:
-        unpack(None, PARAMS, read_named(file), network.state_dict())
-    except KeyError as error:
-        raise UserError(f"{file} holds no {error} of this network") from None
-    except ValueError as error:
-        raise UserError(f"{file}: {error}") from None
+    state = network.state_dict()
+    wanted = {
+        f"{PARAMS}.{key}": (str(part.dtype).removeprefix("torch."), tuple(part.shape))
+        for key, part in state.items()
+    }
+    unpack(None, PARAMS, read_named(file, wanted), state)
