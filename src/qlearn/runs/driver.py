@@ -390,8 +390,9 @@ class Training:
     def _save(self) -> None:
         self._write_best()
         place = self.folder.path / "checkpoints" / "last"
+        keep = self.settings.keep
         self.stages.timed(
-            "checkpoint", lambda: checkpoint.save(place, self._state(), self._about())
+            "checkpoint", lambda: checkpoint.save(place, self._state(), self._about(), keep)
         )
 
     def _write_best(self) -> None:
