@@ -10,6 +10,14 @@ class UserError(Exception):
     """What is wrong and what would work, in one line for the person at the keyboard."""
 
 
+class EnvironmentFault(UserError):
+    """What an environment did that is stepped from Python; what was learned before it is whole."""
+
+
+class Diverged(UserError):
+    """What was learned is no number any more, or about to be none; with the likely cause."""
+
+
 MOST_NAMES = 12  # an error is one line
 
 

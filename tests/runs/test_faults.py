@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -146,3 +148,48 @@ def test_a_disk_that_is_full(tmp_path):
         assert again.report["env_steps"] == straight.report["env_steps"]
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 3])
+def test_as_many_checkpoints_stay_as_are_asked_for(tmp_path, keep):
+    run = qlearn.train(
+        out=tmp_path / "r", keep=keep, checkpoint_seconds=0.0, **HOW | {"steps": 4000}
+    )
+    older = ["previous", *(f"previous-{number}" for number in range(2, keep + 1))][:keep]
+    names = {path.name for path in (run.path / "checkpoints").iterdir()}
+    assert names == {
+        f"{name}.{kind}" for name in ("last", *older) for kind in ("json", "safetensors")
+    }
+    steps = [
+        checkpoint.load(run.path / "checkpoints" / name)[1]["env_steps"]
+        for name in ("last", *older)
+    ]
+    assert steps[0] == 4000
+    assert steps[1:] == sorted(steps[1:], reverse=True)
+
+
+@pytest.mark.parametrize("keep", ["-1", "1001", "some", "0.5", "nan"])
+def test_as_many_as_cannot_be_are_one_line(keep, home, capsys):
+    for words in (["--keep", keep], ["--set", f"keep={keep}"]):
+        assert main(["train", "grid", "--steps", "100", *words]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert not home.exists()
+
+
+def test_a_clock_that_is_set_back_changes_nothing(monkeypatch, home):
+    """Every look at it, a day earlier."""
+    straight = qlearn.train(**HOW | {"steps": 4000})
+    days = itertools.count(1)
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now - next(days) * 86_400 * 10**9)
+    monkeypatch.setattr(time, "time", lambda: time.time_ns() / 1e9)
+    run = qlearn.train(checkpoint_seconds=0.0, **HOW | {"steps": 4000})
+    calls = {stage["name"]: stage["calls"] for stage in run.report["stages"]}
+    assert calls["checkpoint"] > 3
+    assert run.report["train_seconds"] > 0.0
+    rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    seconds = [row["machine"]["seconds"] for row in rows]
+    assert seconds == sorted(seconds)
+    assert run.report["eval"] == straight.report["eval"]
+    assert qlearn.load("last").path == run.path
+    assert qlearn.train(resume="last", steps=5000).path == run.path

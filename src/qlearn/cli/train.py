@@ -52,6 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", metavar="DIR", help="the run's own folder")
     parser.add_argument(
+        "--keep",
+        type=options.whole(0),
+        metavar="N",
+        help="checkpoints that stay beside the last (default 1)",
+    )
+    parser.add_argument(
         "--tensorboard", action="store_true", help="event files in the run's folder"
     )
     parser.add_argument(
@@ -91,7 +97,7 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
         "say": console.say,
         **arguments.settings,
     }
-    for key in ("envs", "precision"):
+    for key in ("envs", "precision", "keep"):
         if getattr(arguments, key) is not None:
             how[key] = getattr(arguments, key)
     try:

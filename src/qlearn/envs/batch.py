@@ -11,6 +11,7 @@ import numpy as np
 from qlearn import rng as random_streams
 from qlearn.envs import loop
 from qlearn.envs.plain import PlainGame
+from qlearn.envs.raised import raised_inside
 from qlearn.envs.spec import Environment
 from qlearn.errors import UserError
 from qlearn.kernels.build import Kernels, build
@@ -351,13 +352,3 @@ class PlainBatch(Batch):
 def compiled(environment: Environment, flavour: str = "cpu") -> Kernels:
     """The environment's batch loops, compiled."""
     return build(environment.name, ENTRIES, environment.bind, flavour, environment.definitions)
-
-
-def raised_inside(environment: Any, error: Exception) -> Exception:
-    """An exception out of a compiled loop, as the user's where the text is the user's."""
-    if isinstance(error, UserError) or (environment.kind != "file" and not environment.reward):
-        return error
-    return UserError(
-        f"{environment.name} raised {type(error).__name__}: {error};"
-        f" qlearn check {environment.target} finds where"
-    )

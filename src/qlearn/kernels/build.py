@@ -131,6 +131,7 @@ def build(
     vector_code = SIMD_FILE.read_text() if SIMD in rendered else ""
     folder_name = f"{flavour}-{cache.key(rendered, vector_code, COMPILING, *_toolchain(flavour))}"
     home = cache.store(folder_name, {"kernel.py": rendered})
+    _texts[str(home / "kernel.py")] = text
     module = _load(f"qlearn_kernel_{folder_name.replace('-', '_')}", home / "kernel.py")
     fresh = not any((home / "__pycache__").glob("*.nbi"))
     return Kernels(
@@ -152,6 +153,17 @@ def say_compiling(name: str) -> None:
 
 
 _said: set[str] = set()
+_texts: dict[str, ModuleText] = {}  # of the modules that this process has built, by their files
+
+
+def is_generated(file: str) -> bool:
+    return file in _texts
+
+
+def located(file: str, line: int) -> tuple[str, int]:
+    """The line that somebody wrote behind a line of a generated module; any other as it is."""
+    source = _texts[file].locate(line) if file in _texts else None
+    return (source.file, source.line) if source else (file, line)
 
 
 def explained(error: Exception, kernels: Kernels) -> UserError:

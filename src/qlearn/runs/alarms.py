@@ -1,4 +1,4 @@
-"""What a training says of itself when it goes wrong: slower than it was, or forgetting."""
+"""What a training says of itself when it goes wrong: slower than it was, forgetting, exploding."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ LEAST_SECONDS = 5.0  # that those rows took; what is shorter says nothing of a s
 SLOWER, SMALLER, HALF = 0.7, 0.1, 0.5
 BAD_IN_A_ROW = 3
 SURE = 3.0  # standard errors
+EXPLODING = "exploding"
+ERRORS = ("loss", "td_error", "gradient_norm")
+LARGE, GROWN = 1e6, 1e6  # an error that no network follows; and how many times the usual one
 
 
 class Alarms:
@@ -27,11 +30,20 @@ class Alarms:
         self._best: dict[str, Any] = {}
         self._worst = math.inf
         self._bad = 0
+        self._errors: deque[float] = deque(maxlen=1000)
+        self._large = self._grown = 0  # how many rows in a row
+        self.lost = ""  # why nothing can be learned any more
+
+    @property
+    def doubt(self) -> bool:
+        """Whether the newest row shows what had better not be kept."""
+        return self._grown > 0
 
     def saw(self, row: dict[str, Any]) -> list[tuple[str, str]]:
         """(kind, what is to be said) of everything that this row shows."""
         if "event" in row:
             return []
+        self.lost = ""
         found = [("collapsing", self._judged(row["eval"]))] if "eval" in row else self._logged(row)
         found = [(kind, text) for kind, text in found if text and self._is_time(kind)]
         self._said |= dict.fromkeys((kind for kind, _ in found), self._rows)
@@ -44,7 +56,28 @@ class Alarms:
         self._rows += 1
         machine = row.get("machine", {})
         slow = self._slow(machine.get("steps_per_second"), machine.get("seconds"))
-        return [("slower", slow), ("collapsing", self._unsure(row.get("action_gap")))]
+        return [
+            ("slower", slow),
+            ("collapsing", self._unsure(row.get("action_gap"))),
+            (EXPLODING, self._exploding(row)),
+        ]
+
+    def _exploding(self, row: dict[str, Any]) -> str:
+        """Lost is what has no limit any more: at once beyond every number, else when it lasts."""
+        for name in ERRORS:
+            if not math.isfinite(row.get(name, 0.0)):
+                self.lost = f"exploding: {name} is {row[name]:g}"
+                return ""
+        error = row.get("td_error", 0.0)
+        usual = statistics.median(self._errors) if len(self._errors) >= RECENT_ROWS else math.inf
+        self._large = self._large + 1 if error > LARGE else 0
+        self._grown = self._grown + 1 if error > max(LARGE, GROWN * usual) else 0
+        if error > 0.0 and not self._grown:
+            self._errors.append(error)
+        text = f"exploding: errors of {error:.3g}"
+        if self._grown >= BAD_IN_A_ROW:
+            self.lost = f"{text}, usually {usual:.3g}"
+        return text if self._large >= BAD_IN_A_ROW and not self.lost else ""
 
     def _slow(self, speed: float | None, seconds: float | None) -> str:
         if not speed or seconds is None:

@@ -9,6 +9,8 @@ from qlearn.envs.spec import coerce
 from qlearn.errors import UserError
 from qlearn.schedules import EPISODES, unit_of
 
+MOST_KEPT = 1000
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -21,12 +23,16 @@ class RunConfig:
     """Where a greedy episode that never ends is cut off."""
     checkpoint_seconds: float = 60.0
     """Seconds between checkpoints."""
+    keep: int = 1
+    """How many checkpoints stay beside the last one; the one before it, until that is verified."""
 
     def check(self) -> None:
         lowest = {"eval_episodes": 1, "eval_max_steps": 1, "checkpoint_seconds": 0}
         for key, least in lowest.items():
             if getattr(self, key) < least:
                 raise UserError(f"{key} must be at least {least}, not {getattr(self, key):g}")
+        if not 0 <= self.keep <= MOST_KEPT:
+            raise UserError(f"keep must be from 0 to {MOST_KEPT:,}, not {self.keep:,}")
         every(self.eval_every)
 
 

@@ -25,11 +25,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from qlearn.algorithms.evaluation import Evaluation
-from qlearn.envs.batch import raised_inside
-from qlearn.errors import UserError
+from qlearn.envs.raised import raised_inside
+from qlearn.errors import Diverged, EnvironmentFault, UserError
 from qlearn.runs import checkpoint
 from qlearn.runs.ahead import Turn
-from qlearn.runs.alarms import Alarms
+from qlearn.runs.alarms import EXPLODING, Alarms
 from qlearn.runs.borders import Border
 from qlearn.runs.config import RunConfig, every, take_from
 from qlearn.runs.files import SEAL, Growing, checksum_of, digest_of_first, explained
@@ -139,14 +139,37 @@ class Training:
             return self._run()
         except Interrupted:
             raise
-        except BaseException as error:
-            self.folder.close()
-            with contextlib.suppress(UserError):  # such as a full disk
-                status = "failed" if isinstance(error, Exception) else "interrupted"
-                self.folder.update(status=status)
+        except Exception as error:
+            raise self._failed(raised_inside(self.learner.environment, error)) from error
+        except BaseException:
+            self._end_as("interrupted")
             raise
         finally:
             self.watchers.tell("ends", self)
+
+    def _failed(self, error: Exception) -> Exception:
+        """Files the run as failed, and adds to the one line what there is to go on from."""
+        if isinstance(error, EnvironmentFault):  # the learner stands where a step of it began
+            self._if_the_disk_lets(self._save)
+        self._end_as("failed")
+        if type(error) not in (UserError, EnvironmentFault, Diverged):
+            return error
+        return type(error)(f"{error}; {self._what_is_kept(isinstance(error, Diverged))}")
+
+    def _what_is_kept(self, diverged: bool) -> str:
+        name = self.folder.path.name
+        try:
+            _, about = checkpoint.load(self.folder.path / "checkpoints" / "last")
+        except UserError:
+            return f"{name} had come to no checkpoint yet"
+        first = f"qlearn set {name} lr=... and " if diverged else ""
+        step = checkpoint.step_of(about)
+        return f"{step} is kept: {first}qlearn train --resume {name} goes on from there"
+
+    def _end_as(self, status: str) -> None:
+        self.folder.close()
+        with contextlib.suppress(UserError):  # such as a full disk
+            self.folder.update(status=status)
 
     def _run(self) -> Run:
         self.watchers.tell("begins", self)
@@ -166,7 +189,7 @@ class Training:
                     self.stages.timed("view", self.watchers.tell, "looks", self)
                 if self._stop.is_set():
                     self._interrupt()
-                if now - saved > self.settings.checkpoint_seconds:
+                if now - saved > self.settings.checkpoint_seconds and not self.alarms.doubt:
                     self._if_the_disk_lets(self._save)
                     saved = time.perf_counter()
                 elif self.best is not None and self.best.waited(now):
@@ -197,8 +220,13 @@ class Training:
 
     def _train_a_chunk(self) -> None:
         done, begun = self.env_steps, time.perf_counter()
-        self.returns.append(self.stages.timed(LEARN, self._advance, done + self._chunk))
+        returns = self.stages.timed(LEARN, self._advance, done + self._chunk)
         took = time.perf_counter() - begun
+        if not np.isfinite(returns).all():
+            raise Diverged(
+                f"{self.learner.environment.name}: by step {self.env_steps:,} a reward was no number"
+            )
+        self.returns.append(returns)
         if took < CHUNK_SECONDS / 2 and self.env_steps - done >= self._chunk:
             self._chunk *= 2
         elif took > 2 * CHUNK_SECONDS:
@@ -212,16 +240,12 @@ class Training:
         by_episodes = [border.episodes for border in borders if border.episodes > played]
         turn = self.steering.ahead.next_step
         steps = min(filter(None, [steps, learner.config.steps, *by_steps, turn]))
-        try:
-            if not by_episodes:
-                return learner.advance(steps)
-            if self._stops_at_episodes:
-                return learner.advance(steps, min(by_episodes))  # type: ignore[call-arg]
-            look = learner.env_steps - learner.env_steps % EPISODE_LOOKS + EPISODE_LOOKS
-            return learner.advance(min(steps, look))
-        except Exception as error:
-            self.folder.update(status="failed")
-            raise raised_inside(learner.environment, error) from error
+        if not by_episodes:
+            return learner.advance(steps)
+        if self._stops_at_episodes:
+            return learner.advance(steps, min(by_episodes))  # type: ignore[call-arg]
+        look = learner.env_steps - learner.env_steps % EPISODE_LOOKS + EPISODE_LOOKS
+        return learner.advance(min(steps, look))
 
     def _look(self) -> None:
         """What is due now: an evaluation, a line of metrics."""
@@ -264,8 +288,16 @@ class Training:
         if self.folder.fault:
             self._say_once("log", f"{self.folder.fault}; the training goes on without its metrics")
         for kind, text in self.alarms.saw(row):
-            self.tell("warning", kind=kind, why=text)
-            self._say_once(kind, f"{text} (step {self.env_steps:,})")
+            why = self._with_cause(text) if kind == EXPLODING else text
+            self.tell("warning", kind=kind, why=why)
+            self._say_once(kind, f"{why} (step {self.env_steps:,})")
+        if self.alarms.lost and "event" not in row:
+            name, why = self.learner.environment.name, self._with_cause(self.alarms.lost)
+            raise Diverged(f"{name}: {why} (step {self.env_steps:,})")
+
+    def _with_cause(self, text: str) -> str:
+        suspect = getattr(self.learner, "suspect", None)
+        return f"{text}; {suspect()}" if suspect else text
 
     def tell(self, event: str, **more: Any) -> None:
         """What somebody did to this training, or should know of it, as a line of metrics.jsonl."""
@@ -324,6 +356,7 @@ class Training:
     def _keep_best(self, evaluation: Evaluation) -> None:
         written = self.best.written if self.best else time.perf_counter()
         self.best = Best(evaluation.mean, evaluation.report(), written)
+        self._check()
         policy = getattr(self.learner, "policy_state", self._state)()
         self.best.hold(policy, self._about())
         if self.best.size > HELD_BYTES:
@@ -392,13 +425,18 @@ class Training:
         self.folder.close()
         raise Interrupted(Run(self.folder))
 
+    def _check(self) -> None:
+        """What is no number is never kept in the place of what was good."""
+        getattr(self.learner, "check", lambda: None)()
+
     def _save(self) -> None:
+        self._check()
         self._write_best()
         place = self.folder.path / "checkpoints" / "last"
 
         def save() -> None:
             self.folder.settle()
-            checkpoint.save(place, self._state(), self._about())
+            checkpoint.save(place, self._state(), self._about(), self.settings.keep)
             self.steering.ahead.saved()
 
         self.stages.timed("checkpoint", save)
@@ -572,7 +610,7 @@ class Best:
 
 
 class _Signals:
-    """Ctrl-C and SIGTERM end the training at the next chunk border instead of anywhere."""
+    """Ctrl-C and SIGTERM end the training at the next chunk border; a second one does not wait."""
 
     def __init__(self, stop: threading.Event) -> None:
         self.stop = stop
@@ -581,7 +619,12 @@ class _Signals:
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self.previous[number] = signal.signal(number, lambda *_: self.stop.set())
+                self.previous[number] = signal.signal(number, self._take)
+
+    def _take(self, *_: object) -> None:
+        if self.stop.is_set():  # an environment that does not come back reaches no border
+            raise KeyboardInterrupt
+        self.stop.set()
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.previous.items():

@@ -61,7 +61,7 @@ class RunFolder:
                 "format": FORMAT,
                 "status": "running",
                 "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-                "started_ns": time.time_ns(),
+                "started_ns": _now_after(path.parent),
                 **process.itself(),
                 "versions": _versions(),
                 "processor": processor(),
@@ -254,6 +254,15 @@ def _digest(path: Path) -> str | None:
         return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     except OSError:
         return None
+
+
+def _now_after(home: Path) -> int:
+    """Now, and later than any run of the folder began: `last` is the newest, whatever clocks do."""
+    now, put_back = time.time_ns(), False
+    with contextlib.suppress(OSError), os.scandir(home) as entries:
+        put_back = any(entry.stat().st_mtime_ns > now for entry in entries)
+    began = [run.record.get("started_ns") or 0 for run in list_runs(home)] if put_back else []
+    return max([now, *(each + 1 for each in began)])
 
 
 def _holder(folder: Path) -> dict[str, Any]:

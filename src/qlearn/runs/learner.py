@@ -23,6 +23,8 @@ class Learner(Protocol):
     - `stages() -> {name: (seconds, calls)}`, which only grow,
     - `policy_state()` and `set_policy(state)`: what playing needs of the state, where that is less,
     - `state_views()`: the state without a copy, for who writes it down at once,
+    - `check()`: raises a `Diverged` where what was learned is no number; asked before it is kept,
+    - `suspect()`: the likeliest cause, in words, of errors that grow without limit,
     - `live()` and `retune({key: value})`: what may change while it learns, and changing it,
     - `advance(steps, episodes=0)`: it then stops after that many episodes in all, too.
     """

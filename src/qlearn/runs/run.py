@@ -11,6 +11,7 @@ import numpy as np
 from qlearn.algorithms import registry
 from qlearn.algorithms.evaluation import Evaluation
 from qlearn.algorithms.network.own import name_of
+from qlearn.envs.raised import raised_inside
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
 from qlearn.runs import checkpoint, knobs, requests
@@ -89,7 +90,11 @@ class Run:
         if max_steps is not None and max_steps < 1:
             raise UserError(f"max_steps must be at least 1, not {max_steps}")
         cut_off = MOST_STEPS if max_steps is None else max_steps
-        return self.learner(best, max_steps).evaluate(episodes, seed, cut_off)
+        learner = self.learner(best, max_steps)
+        try:
+            return learner.evaluate(episodes, seed, cut_off)
+        except Exception as error:
+            raise raised_inside(learner.environment, error) from error
 
     def act(self, observation: Any) -> int:
         """The greedy action for what is observed."""

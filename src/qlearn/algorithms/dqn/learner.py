@@ -167,6 +167,9 @@ class FusedDqn(FusedLearner):
         owe(self.buffers.credit, self.env_steps, self.plan, plan)
         super().take(config, plan)
 
+    def kept(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.ring.rewards, self.ring.frames
+
     @property
     def rows(self) -> int:
         return self.config.batch

@@ -50,6 +50,7 @@ from qlearn.kernels.build import build
 from qlearn.nets.adam import OPTIMISERS
 from qlearn.nets.module import nn, torch
 from qlearn.replay.buffer import Batch, ReplayBuffer
+from qlearn.replay.state import FRAMES
 from qlearn.rng import chance
 from qlearn.schedules import value_at
 
@@ -161,8 +162,9 @@ class TorchDqn(TorchLearner):
                 if self.due(steps_before, episodes_before):
                     self.learn()
                 self.seconds["learn"] += time.perf_counter() - begun
-        self.check_network()
-        return np.concatenate(ended)
+        returns = np.concatenate(ended)
+        self.check_network(returns)
+        return returns
 
     # ------------------------------------------------------------------ acting
 
@@ -318,6 +320,10 @@ class TorchDqn(TorchLearner):
             self.follow(self.target, self.config.tau)
 
     # ------------------------------------------------------------------- books
+
+    def kept(self) -> tuple[np.ndarray, np.ndarray]:
+        state = self.replay.get_state()
+        return state["replay.rewards"], state[FRAMES]
 
     @property
     def rows(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from qlearn.algorithms.evaluation import Evaluation
 from qlearn.algorithms.live import Live
 from qlearn.algorithms.network.greedy import Player
-from qlearn.errors import UserError
+from qlearn.errors import Diverged
 from qlearn.schedules import value_at
 
 STAGES = ("act", "env", "learn")
@@ -86,11 +86,21 @@ class Books(Live):
         """Updates have so many transitions from now on: sums so far as if they always had."""
         self.sums[[LOSS, ERROR]] *= rows / self.rows
 
-    def check_numbers(self, params: np.ndarray) -> None:
+    def kept(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rewards as they are learned, and what was seen, of the newest transitions."""
+        raise NotImplementedError
+
+    def suspect(self, returns: Any = ()) -> str:
+        """The likeliest cause of errors without limit."""
+        from qlearn.algorithms.network.cause import likely_cause
+
+        return likely_cause(self, np.asarray(returns, np.float64))
+
+    def check_numbers(self, params: np.ndarray, returns: Any = ()) -> None:
         if not np.isfinite(params.sum()):
-            raise UserError(
+            raise Diverged(
                 f"{self.environment.name}: the network's numbers are lost at step"
-                f" {self.env_steps:,}: a reward was no number, or lr is too large"
+                f" {self.env_steps:,}: {self.suspect(returns)}"
             )
 
     def evaluate(self, episodes: int, seed: int, most_steps: int) -> Evaluation:

@@ -41,6 +41,10 @@ class Copies:
     def _raw(self) -> np.ndarray:
         return self.copies.view(np.uint8).reshape(len(self.copies), -1)
 
+    def running_returns(self) -> np.ndarray:
+        """Of the episodes in progress."""
+        return self.copies["shaped_return"]
+
     def get_state(self) -> dict[str, np.ndarray]:
         return {"copies": self._raw.copy(), "observations": self.seen.copy()}
 
@@ -78,6 +82,9 @@ class Stepped:
             np.ascontiguousarray(batch.truncated), np.ascontiguousarray(batch.valid), self.seen,
             np.ascontiguousarray(batch.final_observations),
         )  # fmt: skip
+
+    def running_returns(self) -> np.ndarray:
+        return self.batch.score_so_far
 
     def get_state(self) -> dict[str, np.ndarray]:
         return {f"batch.{name}": array for name, array in self.batch.get_state().items()}
@@ -138,10 +145,12 @@ class FusedLearner(Books):
         most = self.config.episodes or 2**62
         ended = []
         while self.env_steps < steps and self.episodes < most:
-            self._learn(steps, most)
-            ended.append(self.log[: self.counts[LOGGED]].copy())
-            self.counts[LOGGED] = 0
-            self.check_numbers(self.net.params)
+            try:
+                self._learn(steps, most)
+            finally:  # an environment that fails leaves what can be saved
+                ended.append(self.log[: self.counts[LOGGED]].copy())
+                self.counts[LOGGED] = 0
+            self.check_numbers(self.net.params, [*ended[-1], *self.world.running_returns()])
         return np.concatenate(ended) if ended else np.zeros(0)
 
     def share_out(self, took: float, clock: np.ndarray) -> None:

@@ -166,9 +166,10 @@ class TorchLearner(Books):
         self.sums[[LOSS, ERROR, NORM, LEARNED]] += self.learned.cpu().numpy()
         self.learned.zero_()
 
-    def check_network(self) -> None:
+    def check_network(self, returns: np.ndarray) -> None:
         with torch.no_grad():
-            self.check_numbers(np.array([float(part.sum()) for part in self.network.parameters()]))
+            sums = [float(part.sum()) for part in self.network.parameters()]
+        self.check_numbers(np.array(sums), returns)
 
     # ------------------------------------------------------------- checkpoints
 

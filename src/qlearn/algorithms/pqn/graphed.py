@@ -276,6 +276,9 @@ class GraphedPqn(TorchPqn):
         if self.picture:
             pool_scale(scale, books, total, self.picture)
 
+    def kept(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.there.rewards.cpu().numpy(), self.there.inputs.cpu().numpy()
+
     def _arrays(self) -> dict[str, np.ndarray]:
         return super()._arrays() | ({"chance": self.chance} if self.generator else {})
 

@@ -122,6 +122,9 @@ class FusedPqn(FusedLearner):
             self.resize(config.minibatch)
         super().take(config, plan)
 
+    def kept(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.buffers.rewards, self.buffers.inputs
+
     @property
     def rows(self) -> int:
         return self.config.minibatch

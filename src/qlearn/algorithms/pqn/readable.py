@@ -149,8 +149,9 @@ class TorchPqn(TorchLearner):
                 if self.plan.scale_inputs:
                     self.rescale()
                 self.seconds["learn"] += time.perf_counter() - begun
-        self.check_network()
-        return np.concatenate(ended)
+        returns = np.concatenate(ended)
+        self.check_network(returns)
+        return returns
 
     # ------------------------------------------------------------------ acting
 
@@ -284,6 +285,9 @@ class TorchPqn(TorchLearner):
         self.scale[1] = 1.0 / np.where(spread > LEAST_SPREAD, spread, 1.0)
         if self.picture:
             pool_scale(self.scale, self.scale_books, total, self.picture)
+
+    def kept(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.rollout.rewards, self.rollout.inputs
 
     @property
     def rows(self) -> int:

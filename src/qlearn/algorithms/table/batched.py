@@ -27,6 +27,7 @@ from qlearn.algorithms.table.plan import (
     KNOBS,
     check_shapes,
     check_size,
+    check_values,
     plan_of,
     replanned,
     states_of,
@@ -185,6 +186,9 @@ class BatchedLearner(Live):
     def evaluate(self, episodes: int, seed: int, most_steps: int) -> Evaluation:
         return self.evaluator(self.values(), episodes, seed, most_steps)
 
+    def check(self) -> None:
+        check_values(self.environment, self.values(), self.env_steps)
+
     def figures(self) -> dict[str, Any]:
         return rule.figures(self.plan, self.env_steps, self.episodes)
 
@@ -210,6 +214,8 @@ class BatchedLearner(Live):
         self.batch.set_state(
             {key[6:]: value for key, value in state.items() if key.startswith("batch.")}
         )
+        if not self.environment.compiled:  # its games have begun anew
+            self.state, self.action = self._see(self.batch.observations), None
 
 
 def numpy_learner(environment: Environment, config: TableConfig, seed: int) -> BatchedLearner:

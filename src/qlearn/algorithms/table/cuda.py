@@ -28,7 +28,7 @@ from qlearn.algorithms.live import Live
 from qlearn.algorithms.table import cuda_loop, greedy, rule, tabulated
 from qlearn.algorithms.table.config import TableConfig
 from qlearn.algorithms.table.cuda_loop import Layout, Model, layout_of
-from qlearn.algorithms.table.plan import KNOBS, plan_of, replanned, states_of
+from qlearn.algorithms.table.plan import KNOBS, check_values, plan_of, replanned, states_of
 from qlearn.envs.spec import Environment
 from qlearn.errors import UserError
 from qlearn.kernels.build import Kernels, build
@@ -454,6 +454,9 @@ class CudaLearner(Live):
 
     def evaluate(self, episodes: int, seed: int, most_steps: int) -> Evaluation:
         return self.evaluator(self.values(), episodes, seed, most_steps)
+
+    def check(self) -> None:
+        check_values(self.environment, self.values(), self.env_steps)
 
     def figures(self) -> dict[str, Any]:
         return rule.figures(self.plan, self.agents.env_steps, 0)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from qlearn.algorithms.live import DISCOUNT, EPSILON, LR
 from qlearn.algorithms.table.config import RULES, TableConfig
 from qlearn.algorithms.table.rule import Plan
-from qlearn.errors import UserError
+from qlearn.errors import Diverged, UserError
 from qlearn.memory import refuse_beyond
 from qlearn.schedules import VISITS, bounds, parse
 
@@ -67,6 +69,15 @@ def check_size(entries: int) -> None:
         entries * 8,
         "fewer buckets or a smaller environment fit",
     )
+
+
+def check_values(environment: Any, values: Any, steps: int) -> None:
+    """A table moves towards what was paid: only a reward can bring in what is no number."""
+    if not np.isfinite(values).all():
+        raise Diverged(
+            f"{environment.name}: the table's numbers are lost at step {steps:,}: a reward was no"
+            " number, or too large to be added up"
+        )
 
 
 def check_shapes(state: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -18,6 +18,7 @@ from qlearn.algorithms.table.plan import (
     KNOBS,
     check_shapes,
     check_size,
+    check_values,
     plan_of,
     replanned,
     states_of,
@@ -116,6 +117,9 @@ class SequentialLearner(Live):
 
     def values(self) -> np.ndarray:
         raise NotImplementedError
+
+    def check(self) -> None:
+        check_values(self.environment, self.values(), self.env_steps)
 
     def figures(self) -> dict[str, Any]:
         """What goes into the metrics beside the returns."""

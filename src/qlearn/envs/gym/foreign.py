@@ -26,6 +26,7 @@ from qlearn.envs.batch import Batch
 from qlearn.envs.gym import finite
 from qlearn.envs.gym.foreign_batch import ProcessBatch, SerialBatch, VectorBatch
 from qlearn.envs.gym.foreign_copies import (
+    PATIENCE,
     Recipe,
     can_be_indexed,
     failure,
@@ -159,6 +160,8 @@ def _read(
     options = finite.settled(recipe, chosen)
     if recipe.index:
         options["index"] = True
+    if recipe.patience != PATIENCE:
+        options["patience"] = recipe.patience
     if run != "auto":
         options["run"] = run
     if not native:

@@ -21,7 +21,7 @@ from qlearn.envs.gym.foreign_copies import (
     view_of,
 )
 from qlearn.envs.gym.foreign_workers import Workers
-from qlearn.errors import UserError
+from qlearn.errors import EnvironmentFault, UserError
 
 # Gymnasium's modes, by the names it gives them; without a name it is the first.
 NEXT_STEP, SAME_STEP, DISABLED = "NextStep", "SameStep", "Disabled"
@@ -119,10 +119,11 @@ class ForeignBatch(Batch):
     def _account(self) -> None:
         """Rewards to learn from, returns, and the figures of episodes that have ended."""
         books, plain = self.books, self.data.rewards
-        if math.isnan(plain.dot(plain)):
-            raise self._no_number(int(np.flatnonzero(np.isnan(plain))[0]))
         ended = self.terminated | self.truncated
         shaped = plain if self.environment.reward is None else self._replaced(ended)
+        for rewards in (plain, shaped):
+            if not math.isfinite(rewards.dot(rewards)) and not np.isfinite(rewards).all():
+                raise EnvironmentFault(str(self._no_number(int(np.argmin(np.isfinite(rewards))))))
         self.rewards[:] = shaped
         books["elapsed"] += self.valid
         books["shaped_return"] += shaped
@@ -269,7 +270,7 @@ class VectorBatch(ForeignBatch):
         for i in np.flatnonzero(self._ended):
             self.view.write(self.final_observations[i], final[i])
 
-    def _failed(self, error: Exception) -> UserError:
+    def _failed(self, error: Exception) -> EnvironmentFault:
         return failure(self.recipe.name, "the batched class", error)
 
     def close(self) -> None:

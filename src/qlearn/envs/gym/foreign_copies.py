@@ -22,7 +22,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.spaces.utils import flatten, flatten_space
 
-from qlearn.errors import UserError, closest
+from qlearn.errors import EnvironmentFault, UserError, closest
 
 # What pip installs for the environments that come with Gymnasium.
 EXTRAS = {
@@ -31,6 +31,7 @@ EXTRAS = {
     "gymnasium.envs.phys2d": "jax",
     "gymnasium.envs.tabular": "jax",
 }
+PATIENCE = 120.0
 WORDS = {"true": True, "false": False, "none": None}
 
 
@@ -43,6 +44,7 @@ class Recipe:
     options: dict[str, Any]  # keyword arguments of the environment's own
     max_steps: int  # counted by us, so that an episode's end is decided in one place
     index: bool = False  # whole numbers seen become one number
+    patience: float = PATIENCE  # seconds that a worker may take for an answer; 0: any
 
     @property
     def name(self) -> str:
@@ -83,6 +85,7 @@ def recipe_of(identity: str, chosen: Mapping[str, Any]) -> Recipe:
     max_steps = options.pop("max_steps", None)
     index = options.pop("index", False)
     options.pop("run", None)
+    patience = options.pop("patience", PATIENCE)
     if not isinstance(index, bool):
         raise UserError(f"gym:{identity}: env.index must be true or false, not {index!r}")
     if max_steps is None:
@@ -91,7 +94,11 @@ def recipe_of(identity: str, chosen: Mapping[str, Any]) -> Recipe:
         raise UserError(
             f"gym:{identity}: env.max_steps must be a whole number, 0 for none, not {max_steps!r}"
         )
-    return Recipe(identity, spec, options, max_steps, index)
+    if isinstance(patience, bool) or not isinstance(patience, int | float) or not patience >= 0.0:
+        raise UserError(
+            f"gym:{identity}: env.patience must be a number of seconds, 0 for any, not {patience!r}"
+        )
+    return Recipe(identity, spec, options, max_steps, index, float(patience))
 
 
 def known_spec(identity: str) -> Any:
@@ -149,6 +156,7 @@ def parameters(spec: Any) -> list[str]:
         names = []
     return [name for name in names if name != "render_mode"] + [
         "max_steps",
+        "patience",
         "run",
         "index",
         "native",
@@ -342,7 +350,7 @@ class Copies:
         except Exception as error:
             raise self._failed(k, error) from error
 
-    def _failed(self, k: int, error: Exception) -> UserError:
+    def _failed(self, k: int, error: Exception) -> EnvironmentFault:
         return failure(self.recipe.name, f"copy {self.first + k}", error)
 
     def close(self) -> None:
@@ -350,9 +358,9 @@ class Copies:
             env.close()
 
 
-def failure(name: str, who: str, error: Exception) -> UserError:
+def failure(name: str, who: str, error: Exception) -> EnvironmentFault:
     """An environment's own exception in one line that leads to its own line."""
-    return UserError(
+    return EnvironmentFault(
         f"{place_of(error)}{who} of {name} raised {type(error).__name__}: {first_line(error)}"
     )
 

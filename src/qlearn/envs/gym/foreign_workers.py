@@ -9,13 +9,17 @@ a worker never outlives us, and a worker killed is noticed.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import mmap
 import os
 import pickle
+import re
+import select
 import signal
 import struct
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import weakref
@@ -24,11 +28,13 @@ from pathlib import Path
 from typing import Any
 
 from qlearn.envs.gym.foreign_copies import Arrays, Copies, Recipe, arrays, bytes_needed
-from qlearn.errors import UserError
+from qlearn.errors import EnvironmentFault, UserError
 
 BEGIN, STEP = b"b", b"s"
 DONE, FAILED = b".", b"!"
 PATIENCE = 2.0  # seconds for a worker to end by itself before it is made to
+WHERE = getattr(signal, "SIGUSR1", None)  # asks a worker which line it is at
+SAYS_WHERE = 0.5  # seconds for the answer to that
 
 
 class Workers:
@@ -68,14 +74,23 @@ class Workers:
             raise
 
     def _answers(self) -> None:
+        patience = self.recipe.patience
+        until = time.monotonic() + patience if patience else None
         for process in self.processes:
             assert process.stdout is not None
+            if not _answers_by(process.stdout, until):
+                place = _where_it_is(process)
+                process.kill()
+                raise EnvironmentFault(
+                    f"{place}a process of {self.recipe.name} hangs: no answer for {patience:g} s;"
+                    " --set env.patience=SECONDS gives it longer"
+                )
             answer = process.stdout.read(1)
             if answer == FAILED:
                 (size,) = struct.unpack("<I", _read(process.stdout, 4))
-                raise UserError(_read(process.stdout, size).decode())
+                raise EnvironmentFault(_read(process.stdout, size).decode())
             if answer != DONE:
-                raise UserError(f"a process of {self.recipe.name} {_how_it_ended(process)}")
+                raise EnvironmentFault(f"a process of {self.recipe.name} {_how_it_ended(process)}")
 
     def close(self) -> None:
         self._end()
@@ -120,6 +135,37 @@ def _read(stream: Any, size: int) -> bytes:
             break
         data += more
     return data
+
+
+def _answers_by(stream: Any, until: float | None) -> bool:
+    """Whether something is there to read by then."""
+    if until is None or not hasattr(select, "poll"):  # Windows cannot wait for a pipe
+        return True
+    looking = select.poll()
+    looking.register(stream, select.POLLIN)
+    milliseconds = 1e3 * max(0.0, until - time.monotonic())
+    # Who was stopped meanwhile finds the time over and the answer there: it is looked for once more.
+    return bool(looking.poll(milliseconds) or looking.poll(0))
+
+
+def _where_it_is(process: subprocess.Popen) -> str:
+    """`FILE:LINE: ` of the line that a worker does not come back from, if it still can say."""
+    if WHERE is None or process.stdout is None:
+        return ""
+    process.send_signal(WHERE)
+    said = b""
+    while _answers_by(process.stdout, time.monotonic() + SAYS_WHERE):
+        more = process.stdout.read(4096)
+        if not more:
+            break
+        said += more
+    frames = re.findall(r'File "(.+)", line (\d+)', said.decode(errors="replace"))
+    theirs = [frame for frame in frames if not _is_python_s_own(frame[0])] or frames
+    return "{}:{}: ".format(*theirs[0]) if theirs else ""  # the innermost is first
+
+
+def _is_python_s_own(file: str) -> bool:
+    return file.startswith(sysconfig.get_paths()["stdlib"]) and "site-packages" not in file
 
 
 def _how_it_ended(process: subprocess.Popen) -> str:
@@ -172,6 +218,8 @@ def work() -> None:
     """Does as ordered until the input closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     orders, answers = _take_over_pipes()
+    if WHERE is not None:
+        faulthandler.register(WHERE, answers, all_threads=False)
     (size,) = struct.unpack("<I", _read(orders, 4))
     job = _read(orders, size)
     try:
