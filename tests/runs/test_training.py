@@ -21,7 +21,7 @@ from qlearn.algorithms.table import greedy
 from qlearn.algorithms.table.config import TableConfig
 from qlearn.algorithms.table.sequential import DictLearner
 from qlearn.errors import UserError
-from qlearn.runs import checkpoint, driver, files, training
+from qlearn.runs import checkpoint, driver, files, process, training
 from qlearn.runs.folder import RunFolder, find_run
 
 KEYS = {
@@ -234,7 +234,8 @@ def test_a_resumed_run_takes_no_other_settings(settings):
 
 def test_a_run_in_training_is_not_trained_twice(tmp_path):
     run = qlearn.train("grid", engine="dict", steps=200, out=tmp_path / "r")
-    RunFolder.open(run.path).update(status="running", pid=os.getppid())
+    parent = {"pid": os.getppid(), "pid_started": process.started(os.getppid())}
+    RunFolder.open(run.path).update(status="running", **parent)
     with pytest.raises(UserError, match=f"still being trained by process {os.getppid()}"):
         qlearn.train(resume=run.path)
 

@@ -33,6 +33,7 @@ from qlearn.runs.borders import Border
 from qlearn.runs.config import RunConfig, every, take_from
 from qlearn.runs.folder import RunFolder
 from qlearn.runs.learner import Learner
+from qlearn.runs.returns import Returns
 from qlearn.runs.run import Run
 from qlearn.runs.stages import LEARN, Clock, Stages
 from qlearn.runs.steering import Steering
@@ -74,7 +75,7 @@ class Training:
         self.settings = RunConfig(**folder.record["run_config"])
         self.until = folder.record.get("until")
         self.stages, self.clock = Stages(learner), Clock(learner)
-        self.returns: list[np.ndarray] = []
+        self.returns = Returns()
         self.in_a_row = 0
         self.solved: tuple[float, int] | None = None
         self.best: Best | None = None
@@ -194,7 +195,7 @@ class Training:
 
     def _train_a_chunk(self) -> None:
         done, begun = self.env_steps, time.perf_counter()
-        self.returns.append(self.stages.timed(LEARN, self._advance, done + self._chunk))
+        self.returns.add(self.stages.timed(LEARN, self._advance, done + self._chunk))
         took = time.perf_counter() - begun
         if took < CHUNK_SECONDS / 2 and self.env_steps - done >= self._chunk:
             self._chunk *= 2
@@ -230,15 +231,15 @@ class Training:
             self.stages.timed("log", self._log)
 
     def _log(self) -> None:
-        returns = self._take_returns()
         row: dict[str, Any] = {
             "env_steps": self.env_steps,
             "updates": self.learner.updates,
             "episodes": self.learner.episodes,
-            "return": float(returns.mean()) if returns.size else None,
+            "return": self.returns.mean(),
             **self.learner.figures(),
             "machine": self._machine(),
         }
+        self.returns.forget()
         self._write(row)
         self.watchers.tell("logged", self, row)
 
@@ -274,11 +275,6 @@ class Training:
             "machine": {"seconds": round(self.train_seconds, 6), "time": time.time()},
         }
         self._write(row)
-
-    def _take_returns(self) -> np.ndarray:
-        returns = np.concatenate(self.returns) if self.returns else np.zeros(0)
-        self.returns = []
-        return returns
 
     def _evaluate(self, episodes: int) -> Evaluation:
         most_steps = self.settings.eval_max_steps
@@ -399,15 +395,15 @@ class Training:
             self.stages.timed("checkpoint", self.best.write, self.folder.path / "best")
 
     def _state(self) -> dict[str, np.ndarray]:
-        returns = np.concatenate(self.returns) if self.returns else np.zeros(0)
         state = getattr(self.learner, "state_views", self.learner.get_state)()
-        return {**state, "returns": returns}
+        return {**state, "returns": self.returns.newest}
 
     def _about(self) -> dict[str, Any]:
         """What goes on where it stopped, beside the learner's arrays."""
         path = self.folder.path / "metrics.jsonl"
         return {
             "env_steps": self.env_steps,
+            "returns_before": self.returns.before,
             "train_seconds": self.train_seconds,
             "stages": self.stages.sums(),
             "log_border": self.log_border.get_state(),
@@ -424,7 +420,8 @@ class Training:
         size = about["metrics_bytes"]
         later = events(self._rows(size, inf))
         self.steering.restore(about.get("knobs", {}), later)
-        self.returns = [arrays.pop("returns")]
+        total, count = about.get("returns_before", (0.0, 0))
+        self.returns.restore(arrays.pop("returns"), (total, count))
         self.learner.set_state(arrays)
         self.clock.restore(about["train_seconds"])
         self.stages.restore(about["stages"])

@@ -13,6 +13,7 @@ from qlearn.algorithms import registry
 from qlearn.auto.choice import choose
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
+from qlearn.memory import together
 from qlearn.runs import checkpoint, process
 from qlearn.runs.config import take_from
 from qlearn.runs.driver import Interrupted, Training, peak_memory_mb
@@ -157,17 +158,20 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     watchers = _watchers(asked)
     environment = find(record["env"], record["env_options"])
     settings = registry.configure(record["algo"], config)
-    learner = registry.make_learner(
-        record["algo"], record["engine"], environment, settings, record["seed"]
-    )
+    with together():  # for a moment there is what was saved, and what it goes into
+        learner = registry.make_learner(
+            record["algo"], record["engine"], environment, settings, record["seed"]
+        )
+        saved = _saved(last, say)
     for note in _without_effect(learner, record["algo"], record["engine"], asked, None):
         say(note)
-    saved = _saved(last, say)
     folder.lock()
     try:
         training = Training(folder, learner, started, watchers, say)
+        begins = saved is None
         if saved is not None:
             _restore(training, last, saved)
+            saved = None  # a replay a second time, as long as the training lasts
     except BaseException:
         folder.close()
         raise
@@ -179,7 +183,7 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
         live=live_of(learner, training.settings),
         **_where(learner),
     )
-    if saved is None:
+    if begins:
         say(f"{folder.path.name} has no checkpoint yet; starting again from its configuration")
         training.begin_again()
     elif training.solved or learner.finished:
