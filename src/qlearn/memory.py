@@ -50,7 +50,7 @@ def _of_groups() -> Iterator[float]:
     except OSError:
         return
     for line in lines:
-        _, kind, own = (line.split(":", 2) + ["", ""])[:3]
+        kind, _, own = line.partition(":")[2].partition(":")
         if kind in GROUPS:
             home, *names = GROUPS[kind]
             # In a container the path may be the host's: the root is then the container's own.

@@ -12,7 +12,6 @@ from replay_model import Play
 from qlearn import ReplayBuffer, UserError
 from qlearn import rng as random_streams
 from qlearn.replay import buffer as buffers
-from qlearn.replay import size as sizes
 from qlearn.replay.batch import Batch
 from qlearn.replay.size import described, megabytes
 
