@@ -45,8 +45,10 @@ LOG_LINES = 200  # about how many lines of metrics a run writes
 EVALUATION_SEED = 1_000_000_007  # greedy evaluations while training, the same for every run
 UNTIL_EPISODES, UNTIL_IN_A_ROW, UNTIL_STEPS = 20, 3, 1000
 UNTIL_EVALUATIONS = 50  # with --until, at least about so many
+UNTIL_SHARE = 0.01  # of the steps so far lies between two of them, at least
 EPISODE_LOOKS = 1000  # steps between looks at the episodes of a learner that stops at none
 BEST_SECONDS = 1.0  # between two writes of the best network: each waits for the disk
+MOST_SAVING = 0.02  # of the time
 HELD_BYTES = 64 * 2**20  # of a best network that waits in memory
 RUN_KNOBS = ("eval_every", "checkpoint_seconds")
 
@@ -105,7 +107,7 @@ class Training:
             steps = getattr(config, "until_every", 0) or config.steps // UNTIL_EVALUATIONS
             steps = max(UNTIL_STEPS, steps)
             episodes = config.episodes // UNTIL_EVALUATIONS
-        return Border(steps, episodes, least=UNTIL_STEPS)
+        return Border(steps, episodes, UNTIL_STEPS, UNTIL_SHARE)
 
     @property
     def env_steps(self) -> int:
@@ -150,7 +152,7 @@ class Training:
         self.watchers.tell("begins", self)
         with _Signals(self._stop):
             self.clock.start()
-            saved = time.perf_counter()
+            saved, took = time.perf_counter(), 0.0
             while not self.learner.finished and self.solved is None:
                 self.steering.look()
                 if self.steering.paused:
@@ -164,9 +166,10 @@ class Training:
                     self.stages.timed("view", self.watchers.tell, "looks", self)
                 if self._stop.is_set():
                     self._interrupt()
-                if now - saved > self.settings.checkpoint_seconds:
+                if now - saved > save_interval(self.settings.checkpoint_seconds, took):
                     self._if_the_disk_lets(self._save)
                     saved = time.perf_counter()
+                    took = saved - now
                 elif self.best is not None and self.best.waited(now):
                     self._if_the_disk_lets(self._write_best)
             self.clock.stop()
@@ -467,6 +470,12 @@ class Training:
                 file.truncate(size)
                 file.seek(0, os.SEEK_END)
                 file.writelines((json.dumps(row) + "\n").encode() for row in kept)
+
+
+def save_interval(wanted: float, took: float) -> float:
+    """Seconds to the next checkpoint where the last one took so many: an interval that was set is
+    kept, the usual one grows where saving would take too much of the time."""
+    return max(wanted, took / MOST_SAVING) if wanted == RunConfig.checkpoint_seconds else wanted
 
 
 def events(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
