@@ -20,6 +20,8 @@ from typing import Any
 
 from _dashboard import Page, chart, get, served
 from _report import parser, record
+from qlearn.runs.files import write_sealed
+from qlearn.runs.folder import FILE, FORMAT
 
 WRITERS, ROWS_A_SECOND = 10, 20
 SPIKE_AT, SPIKE = 0.777, 1e6
@@ -59,10 +61,10 @@ def make(home: Path, name: str, rows: int) -> int:
     folder = home / name
     (folder / "checkpoints").mkdir(parents=True)
     about = {
-        "format": 1, "status": "done", "started": "2026-01-01T00:00:00", "env_name": "cartpole",
+        "format": FORMAT, "status": "done", "started": "2026-01-01T00:00:00", "env_name": "cartpole",
         "algo": "dqn", "engine": "fused", "seed": 0, "config": {"steps": rows * 1000},
     }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(about))
+    write_sealed(folder / FILE, about)
     with open(folder / "metrics.jsonl", "w") as file:
         file.writelines(line(k, k == int(SPIKE_AT * rows)) for k in range(rows))
         return file.tell()

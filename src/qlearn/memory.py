@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path, PurePosixPath
 
 from qlearn.errors import UserError
 
 MB = 1e6
+PROC = Path("/proc")
+# Of control groups, by how /proc/self/cgroup names them: where they are, and what theirs are called.
+GROUPS = {
+    "": ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    "memory": (
+        "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+}  # fmt: skip
+
+_left: ContextVar[float | None] = ContextVar("left", default=None)
 
 
 def available_megabytes() -> float:
     """Memory that can be had without swapping; without end where the system does not say."""
+    return min(_of_the_machine(), *_of_groups(), math.inf)
+
+
+def _of_the_machine() -> float:
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in (PROC / "meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024 / MB
     except (OSError, ValueError, IndexError):
@@ -25,10 +43,57 @@ def available_megabytes() -> float:
         return math.inf
 
 
-def refuse_beyond(what: str, size: int, instead: str) -> None:
-    """So many bytes at least, which `what` takes; `instead` is what would fit."""
-    free = available_megabytes()
+def _of_groups() -> Iterator[float]:
+    """What each control group of this process leaves it: a container may have less than all."""
+    try:
+        lines = (PROC / "self" / "cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        kind, _, own = line.partition(":")[2].partition(":")
+        if kind in GROUPS:
+            home, *names = GROUPS[kind]
+            # In a container the path may be the host's: the root is then the container's own.
+            for group in (PurePosixPath(own), *PurePosixPath(own).parents):
+                yield _of_group(Path(home + str(group)), *names)
+
+
+def _of_group(group: Path, most: str, used: str, cache: str) -> float:
+    try:
+        limit, now = ((group / name).read_text().strip() for name in (most, used))
+        if limit == "max":
+            return math.inf
+        rows = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return max(0, int(limit) - int(now) + int(rows.get(cache, 0))) / MB
+    except (OSError, ValueError):
+        return math.inf
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """What is asked for within must fit together: a page counts as taken when it is written to."""
+    if _left.get() is not None:
+        yield
+        return
+    token = _left.set(available_megabytes())
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def free_megabytes() -> float:
+    """What is available, without what was promised to those who take it `together`."""
+    left = _left.get()
+    return available_megabytes() if left is None else left
+
+
+def refuse_beyond(what: str, size: int, instead: str, digits: int = 0) -> None:
+    """`what` ("a list takes", "lists take") needs so many bytes; `instead` is what would fit."""
+    free = free_megabytes()
     if size / MB > free:
         raise UserError(
-            f"{what} take {size / MB:,.0f} MB, and {free:,.0f} MB of memory are free; {instead}"
+            f"{what} {size / MB:,.{digits}f} MB, and {free:,.0f} MB of memory are free; {instead}"
         )
+    if _left.get() is not None:
+        _left.set(free - size / MB)

@@ -116,6 +116,8 @@ def test_train(capsys, here, words, message):
         ("grid --engine numpy --envs 2000000", "2,000,000 copies of grid take"),
         ("cartpole --algo pqn --envs 2000000", "2,000,000 copies of cartpole take"),
         ("cartpole --algo dqn --set hidden=4096x4096", "parameters take"),
+        ("cartpole --algo dqn --set batch=1000000", "a network for 1,000,000 rows at once takes"),
+        ("cartpole --algo pqn --envs 4096 --set rollout=1024", "rollouts of 4,096 x 1,024 steps"),
         ("cartpole --set env.buckets=60", "entries of the table take"),
     ],
 )
@@ -123,8 +125,16 @@ def test_what_would_not_fit_is_known_before(capsys, here, monkeypatch, words, me
     monkeypatch.setattr("qlearn.memory.available_megabytes", lambda: 60.0)
     said = complaint(capsys, "train", *words.split(), "--quiet")
     assert message in said
-    assert "60 MB of memory are free" in said
+    assert " MB of memory are free; " in said
     assert not (here / "runs").exists()
+
+
+def test_what_fits_alone_must_fit_together(capsys, here, monkeypatch):
+    monkeypatch.setattr("qlearn.memory.available_megabytes", lambda: 60.0)
+    words = ("cartpole", "--algo", "dqn", "--quiet", "--set", "replay=2000000", "hidden=1024x1024")
+    said = complaint(capsys, "train", *words)
+    assert "2,000,000 places of 4 float32 takes 50.0 MB, and" in said
+    assert "60 MB" not in said
 
 
 def test_memory_that_is_not_there_is_one_line(capsys, monkeypatch):

@@ -14,6 +14,8 @@ from qlearn.dashboard.app import make_app
 from qlearn.dashboard.security import Access
 from qlearn.dashboard.store import Store
 from qlearn.dashboard.stream import Hub
+from qlearn.runs.files import write_sealed
+from qlearn.runs.folder import FILE, FORMAT
 
 PORT = 8700
 HOST = f"127.0.0.1:{PORT}"
@@ -44,12 +46,12 @@ def write_run(home: Path, name: str, rows: list[Any] = (), **record: Any) -> Pat
     folder = home / name
     (folder / "checkpoints").mkdir(parents=True)
     whole = {
-        "format": 1, "status": "done", "started": f"2026-01-01T00:00:{len(list(home.iterdir())):02}",
+        "format": FORMAT, "status": "done", "started": f"2026-01-01T00:00:{len(list(home.iterdir())):02}",
         "env": "grid", "env_name": "grid", "env_options": {}, "algo": "table", "engine": "numba",
         "seed": 0, "pid": os.getpid(), "config": {"lr": 0.1, "steps": 10_000, "episodes": 0},
         "run_config": {}, "live": {"epsilon": {"value": 0.1, "kind": "schedule"}}, **record,
     }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(whole))
+    write_sealed(folder / FILE, whole)
     append(folder, rows)
     return folder
 

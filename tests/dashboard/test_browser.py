@@ -13,6 +13,7 @@ import pytest
 from sites import write_run
 
 from qlearn.cli.main import main
+from qlearn.runs.folder import RunFolder
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -47,8 +48,7 @@ def runs(home, trainer):
     assert main(["train", "grid", *DICT, "--steps", "1k", "--clips", "--set", "eval_every=200",
                  "--out", str(home / "grid-0")]) == 0  # fmt: skip
     shutil.copytree(home / "grid-0", home / "grid-1")
-    record = json.loads((home / "grid-1" / "run.json").read_text())
-    (home / "grid-1" / "run.json").write_text(json.dumps(record | {"seed": 1}))
+    RunFolder.open(home / "grid-1").update(seed=1)
     assert main(["train", "snake", *DICT, *SNAKE, "--clips", "--out", str(home / "snake")]) == 0
     write_run(home, SCRIPT, env=SCRIPT, algo="<b>table</b>")
     return home

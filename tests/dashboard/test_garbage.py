@@ -198,7 +198,7 @@ def test_a_folder_that_cannot_be_read(site, monkeypatch):
     monkeypatch.setattr(os, "scandir", denied)
     assert site.get("/api/runs").json["runs"] == []
     monkeypatch.undo()
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(Path, "read_text", denied)
     found = {one["name"]: one for one in site.get("/api/runs").json["runs"]}
     assert found["c"]["error"] == "cannot read run.json: Permission denied"
     monkeypatch.undo()

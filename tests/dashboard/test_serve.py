@@ -21,6 +21,7 @@ from qlearn.dashboard import beside, server
 from qlearn.dashboard.security import Access
 from qlearn.dashboard.store import Store
 from qlearn.dashboard.stream import Hub
+from qlearn.runs.folder import RunFolder
 from qlearn.runs.watchers import Watcher
 
 
@@ -117,8 +118,7 @@ def test_it_stays_while_the_run_is_trained_or_somebody_looks(home, monkeypatch):
         looks.append(hub.store.row("a")["status"])
         if len(looks) == 3:
             hub._listeners.add("somebody")
-            record = json.loads((folder / "run.json").read_text()) | {"status": "done"}
-            (folder / "run.json").write_text(json.dumps(record))
+            RunFolder.open(folder).update(status="done")
         if len(looks) == 6:
             hub._listeners.clear()
 

@@ -11,6 +11,7 @@ from sites import append, event, judged, row, write_run
 
 from qlearn.dashboard import store as store_module
 from qlearn.dashboard.store import NotThere, Store
+from qlearn.runs.files import write_sealed
 
 
 def line(store: Store, name: str):
@@ -79,6 +80,31 @@ def test_a_damaged_run_is_shown_as_that(home):
     assert all("\n" not in found[name]["error"] for name in "abcd")
     assert found["fine"]["status"] == "done"
     assert Store(home).about("a")["status"] == "damaged"
+
+
+def test_a_changed_digit_is_noticed_as_elsewhere(home):
+    path = write_run(home, "a", seed=3) / "run.json"
+    path.write_text(path.read_text().replace('"seed": 3', '"seed": 8'))
+    about = Store(home).about("a")
+    assert about["status"] == "damaged"
+    assert about["row"]["error"] == "run.json is damaged: it is not what its checksum was made of"
+    assert about["record"] == {}
+
+
+def test_a_checkpoint_is_believed_where_its_checksum_is_right(home):
+    folder = write_run(home, "a", status="interrupted")
+    saved = {"format": 2, "env_steps": 700, "train_seconds": 1.5, "best": [6.0, {}]}
+    write_sealed(folder / "checkpoints" / "last.json", saved)
+    store = Store(home)
+    assert [line(store, "a")[key] for key in ("env_steps", "train_seconds", "best")] == [
+        700,
+        1.5,
+        6.0,
+    ]
+    path = folder / "checkpoints" / "last.json"
+    path.write_text(path.read_text().replace("700", "70000"))
+    assert [line(store, "a")[key] for key in ("env_steps", "train_seconds", "best")] == [None] * 3
+    assert line(store, "a")["status"] == "interrupted"
 
 
 @pytest.mark.parametrize("content", [3, "x", None, [], {"mean": []}, {"mean": 1e999}, 10**400])

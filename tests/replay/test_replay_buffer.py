@@ -12,7 +12,6 @@ from replay_model import Play
 from qlearn import ReplayBuffer, UserError
 from qlearn import rng as random_streams
 from qlearn.replay import buffer as buffers
-from qlearn.replay import size as sizes
 from qlearn.replay.batch import Batch
 from qlearn.replay.size import described, megabytes
 
@@ -208,14 +207,10 @@ def test_an_endless_episode_costs_one_place_a_step_and_an_end_one_more() -> None
 
 
 def test_more_than_there_is_is_refused_before_it_is_taken(monkeypatch) -> None:
-    monkeypatch.setattr(sizes, "available_megabytes", lambda: 20.0)
+    monkeypatch.setattr("qlearn.memory.available_megabytes", lambda: 20.0)
     monkeypatch.setattr(buffers, "ring_of", None)
     with pytest.raises(UserError, match=r"takes 25\.0 MB, and 20 MB of memory are free"):
         ReplayBuffer(1_000_000, 4)
-
-
-def test_the_system_says_how_much_memory_is_free() -> None:
-    assert 10 < sizes.available_megabytes() < 1e9
 
 
 # ---------------------------------------------------------------------- ahead

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from qlearn.runs.borders import Border
 
 
@@ -42,6 +44,19 @@ def test_not_before_so_many_steps():
     assert border.next_steps(5) == 100
     assert times(border, [(99, 7), (100, 8), (150, 20), (200, 21)]) == [(100, 8), (200, 21)]
     assert times(Border(5, least=100), [(5, 0), (99, 0), (100, 0)]) == [(100, 0)]
+
+
+def test_what_is_never_solved_is_judged_less_and_less_often():
+    found = times(Border(10, least=5, least_share=0.1), [(k, 0) for k in range(20_001)])
+    steps = [at for at, _ in found]
+    assert steps[:11] == [*range(10, 101, 10), 110]
+    assert steps[-1] > 15_000
+    assert len(steps) < 80
+    assert all(later - at >= 0.1 * at - 1 for at, later in pairwise(steps))
+    by_episodes = Border(0, 1, least_share=0.1)
+    by_episodes.passed(1000, 3)
+    assert not by_episodes.due(1099, 9)
+    assert by_episodes.due(1100, 9)
 
 
 def test_what_is_saved_goes_on():

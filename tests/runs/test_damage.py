@@ -391,7 +391,7 @@ def test_tensors_that_lie_are_refused_before_anything_is_allocated(
 
 def test_a_file_larger_than_memory_is_not_read(tmp_path, monkeypatch):
     checkpoint.save(tmp_path / "last", {"q": np.zeros(1000)}, {})
-    monkeypatch.setattr("qlearn.runs.tensors.available_megabytes", lambda: 0.001)
+    monkeypatch.setattr("qlearn.runs.tensors.free_megabytes", lambda: 0.001)
     with pytest.raises(UserError, match="more than there is memory free"):
         checkpoint.load(tmp_path / "last")
 

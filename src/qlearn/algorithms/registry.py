@@ -13,7 +13,7 @@ import numpy as np
 
 from qlearn.envs.spec import Environment, coerce
 from qlearn.errors import UserError, closest
-from qlearn.memory import refuse_beyond
+from qlearn.memory import refuse_beyond, together
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,16 @@ def _with_own(environment: Any, algo: str, settings: Mapping[str, Any]) -> dict[
     return {**(environment.settings.get(algo, {}) if environment else {}), **settings}
 
 
-BOOKS = 64  # bytes of a copy: its streams, returns and lengths
+BOOKS = 64  # bytes of a copy that steps from Python, at the least: its stream, what it earned
 
 
 def make_learner(algo: str, engine: str, environment: Environment, config: Any, seed: int) -> Any:
-    _refuse_beyond_memory(environment, getattr(config, "envs", 1))
+    with together():
+        _refuse_beyond_memory(environment, getattr(config, "envs", 1))
+        return _made(algo, engine, environment, config, seed)
+
+
+def _made(algo: str, engine: str, environment: Environment, config: Any, seed: int) -> Any:
     if environment.kind == "file" or environment.reward is not None:
         # Compiled code does not notice writing out of bounds: the user's text is tried plain first.
         from qlearn.envs.checks.quick import probe
@@ -157,8 +162,9 @@ def _refuse_beyond_memory(environment: Environment, envs: int) -> None:
     shown = (
         math.prod(environment.observation_shape) * np.dtype(environment.observation_dtype).itemsize
     )
+    own = environment.copy_dtype.itemsize if environment.compiled else BOOKS
     refuse_beyond(
-        f"{envs:,} copies of {environment.name}", envs * (2 * shown + BOOKS), "fewer --envs fit"
+        f"{envs:,} copies of {environment.name} take", envs * (2 * shown + own), "fewer --envs fit"
     )
 
 

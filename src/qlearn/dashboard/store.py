@@ -18,7 +18,8 @@ from typing import Any
 from qlearn.dashboard import codec
 from qlearn.dashboard.series import Series, label
 from qlearn.errors import UserError, closest
-from qlearn.runs.folder import RunFolder
+from qlearn.runs import checkpoint
+from qlearn.runs.folder import FILE, RunFolder
 
 DEEPEST = 3  # folders between the home and a run
 MOST_FOLDERS = 20_000
@@ -91,7 +92,7 @@ class Store:
         fine = _is_text(name) and len(parts) <= DEEPEST and "\0" not in name and len(name) < 1000
         if fine and not any(part in ("", ".", "..") or part.startswith(".") for part in parts):
             path = Path(os.path.realpath(self.home.joinpath(*parts)))
-            if self.home in path.parents and self.file(path, "run.json") is not None:
+            if self.home in path.parents and self.file(path, FILE) is not None:
                 return path
         near = closest(name[:100], list(self._entries)) if fine else ""
         raise NotThere(f"there is no run '{name[:100]}'{near}")
@@ -140,11 +141,12 @@ class Store:
         return dict(entry.row)
 
     def _read_record(self, folder: Path) -> tuple[dict[str, Any], str | None]:
+        if self.file(folder, FILE) is None:
+            return {}, None
         try:
-            path = self.file(folder, "run.json")
-            return (codec.read_object(path) if path else {}), None
+            return RunFolder.open(folder).record, None
         except UserError as error:
-            return {}, str(error)
+            return {}, str(error).replace(f"{folder}{os.sep}", "")
 
     def _describe(self, name: str, folder: Path, entry: Entry) -> dict[str, Any]:
         record = entry.record
@@ -213,9 +215,10 @@ class Store:
         return row, judged
 
     def _saved(self, folder: Path) -> dict[str, Any]:
-        path = self.file(folder, "checkpoints", "last.json")
+        if self.file(folder, "checkpoints", "last.json") is None:
+            return {}
         try:
-            return codec.read_object(path) if path else {}
+            return checkpoint.described(folder / "checkpoints" / "last")
         except UserError:
             return {}
 
@@ -349,8 +352,7 @@ class Store:
 def _stamps(folder: str) -> tuple[Stamp | None, ...]:
     """When run.json, metrics.jsonl and the last checkpoint were written; no links are followed."""
     return tuple(
-        _stamp(f"{folder}/{file}")
-        for file in ("run.json", "metrics.jsonl", "checkpoints/last.json")
+        _stamp(f"{folder}/{file}") for file in (FILE, "metrics.jsonl", "checkpoints/last.json")
     )
 
 

@@ -23,6 +23,7 @@ from qlearn.kernels.simd import (
     tile1,
     tile4,
 )
+from qlearn.memory import refuse_beyond
 from qlearn.nets.layout import (
     ABOVE,
     ACTIVATIONS,
@@ -74,6 +75,10 @@ class Net(NamedTuple):
 def net_of(architecture: Architecture, rows: int, params: np.ndarray) -> Net:
     """Buffers around these parameters, for batches of up to `rows` rows."""
     table, work = architecture.table(rows)
+    refuse_beyond(
+        f"a network for {rows:,} rows at once takes", 4 * (2 * architecture.room + work),
+        "narrower layers, or fewer rows (batch, minibatch, --envs) fit",
+    )  # fmt: skip
     if architecture.room > params.size:
         params = np.concatenate([params, np.zeros(architecture.room - params.size, np.float32)])
     sparse = architecture.inputs if LEAST_SPARSE <= architecture.inputs <= MOST_SPARSE else 0

@@ -17,7 +17,7 @@ from qlearn.profiling.facts import Facts, build
 from qlearn.profiling.raw import MAIN, Frame, Raw
 from qlearn.profiling.source import library
 from qlearn.profiling.summary import summary
-from qlearn.runs.folder import find_run, runs_folder
+from qlearn.runs.folder import FILE, RunFolder, find_run, runs_folder
 from qlearn.runs.stages import Stages
 
 DEFAULT_SECONDS = 10.0
@@ -41,7 +41,7 @@ except qlearn.UserError as error:
 
 def training_of(target: str, seconds: float | None) -> dict[str, Any]:
     """What `qlearn.train` is called with: a run's own settings, or an environment's defaults."""
-    named = (Path(target) / "run.json", runs_folder() / target / "run.json")
+    named = (Path(target) / FILE, runs_folder() / target / FILE)
     if target == "last" or any(path.is_file() for path in named):
         record = find_run(target).whole()
         how = {key: record[key] for key in ("env", "algo", "engine", "seed")}
@@ -82,8 +82,7 @@ def profile(
 
 def _timed(run: Path) -> dict[str, float]:
     """The training's stages by its own timers, and what it compiled."""
-    path = run / "run.json"
-    result = json.loads(path.read_text()).get("result", {}) if path.is_file() else {}
+    result = RunFolder.open(run).record.get("result", {}) if (run / FILE).is_file() else {}
     seconds = {stage["name"]: stage["seconds"] for stage in result.get("stages", [])}
     if result.get("compile_seconds"):
         seconds["compiling"] = result["compile_seconds"]

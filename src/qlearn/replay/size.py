@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qlearn.errors import UserError
-from qlearn.memory import MB, available_megabytes
+from qlearn.memory import MB, refuse_beyond
 from qlearn.replay import ring as rings
 from qlearn.replay import tree as trees
 
@@ -33,21 +33,22 @@ def described(
 ) -> str:
     """One line for a person, before it is made."""
     size = megabytes(capacity, observation, dtype, prioritized)
+    return f"{_named(capacity, observation, dtype, prioritized)} takes {size:,.1f} MB"
+
+
+def _named(capacity: int, observation: int | tuple[int, ...], dtype: Any, prioritized: bool) -> str:
     kind = "prioritized replay" if prioritized else "replay"
     frame = " x ".join(map(str, shape_of(observation))) or "one"
-    return f"a {kind} of {capacity:,} places of {frame} {np.dtype(dtype)} takes {size:,.1f} MB"
+    return f"a {kind} of {capacity:,} places of {frame} {np.dtype(dtype)}"
 
 
 def refuse_beyond_memory(
     capacity: int, observation: int | tuple[int, ...], dtype: Any, prioritized: bool
 ) -> None:
     rings.refuse_beyond_choosing(capacity)
-    free = available_megabytes()
-    if megabytes(capacity, observation, dtype, prioritized) > free:
-        raise UserError(
-            f"{described(capacity, observation, dtype, prioritized)}, and {free:,.0f} MB of memory"
-            " are free; give it fewer places"
-        )
+    what = _named(capacity, observation, dtype, prioritized)
+    size = round(MB * megabytes(capacity, observation, dtype, prioritized))
+    refuse_beyond(f"{what} takes", size, "give it fewer places", digits=1)
 
 
 def shape_of(observation: int | tuple[int, ...]) -> tuple[int, ...]:

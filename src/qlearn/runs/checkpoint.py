@@ -64,7 +64,7 @@ def save(path: Path, arrays: Arrays, about: dict[str, Any], keep: int | None = N
 
 def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """The arrays and the manifest; a damaged or newer checkpoint is refused in words."""
-    manifest = read_sealed(_manifest(path), FORMAT, "checkpoint")
+    manifest = described(path)
     meant, faults = manifest.get("sha256"), []
     # Those of a save that ended between its two files lie under the previous one's name.
     for file in (_file(path), _file(_next(path)), _before(path)):
@@ -77,6 +77,11 @@ def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
             return arrays, manifest
         faults.append(Damaged(f"{file} is damaged: its checksum does not match {path.name}.json"))
     raise faults[0]
+
+
+def described(path: Path) -> dict[str, Any]:
+    """What its manifest says, without the arrays."""
+    return read_sealed(_manifest(path), FORMAT, "checkpoint")
 
 
 def exists(path: Path) -> bool:
@@ -163,7 +168,7 @@ def _settle(path: Path) -> None:
 def _meant(path: Path) -> str | None:
     """The checksum of the arrays that a manifest names, if it is whole."""
     try:
-        return str(read_sealed(_manifest(path), FORMAT, "checkpoint").get("sha256"))
+        return str(described(path).get("sha256"))
     except UserError:
         return None
 

@@ -22,7 +22,7 @@ class RunConfig:
     eval_max_steps: int = 10_000
     """Where a greedy episode that never ends is cut off."""
     checkpoint_seconds: float = 60.0
-    """Seconds between checkpoints."""
+    """Seconds between checkpoints; unless it is set, more where they would take 2 % of the time."""
     keep: int = 1
     """How many checkpoints stay beside the last one; the one before it, until that is verified."""
 

@@ -35,6 +35,7 @@ from qlearn.runs.config import RunConfig, every, take_from
 from qlearn.runs.files import SEAL, Growing, checksum_of, digest_of_first, explained
 from qlearn.runs.folder import RunFolder
 from qlearn.runs.learner import Learner
+from qlearn.runs.returns import Returns
 from qlearn.runs.run import Run
 from qlearn.runs.stages import LEARN, Clock, Stages
 from qlearn.runs.steering import Steering
@@ -46,8 +47,10 @@ LOG_LINES = 200  # about how many lines of metrics a run writes
 EVALUATION_SEED = 1_000_000_007  # greedy evaluations while training, the same for every run
 UNTIL_EPISODES, UNTIL_IN_A_ROW, UNTIL_STEPS = 20, 3, 1000
 UNTIL_EVALUATIONS = 50  # with --until, at least about so many
+UNTIL_SHARE = 0.01  # of the steps so far lies between two of them, at least
 EPISODE_LOOKS = 1000  # steps between looks at the episodes of a learner that stops at none
 BEST_SECONDS = 1.0  # between two writes of the best network: each waits for the disk
+MOST_SAVING = 0.02  # of the time
 HELD_BYTES = 64 * 2**20  # of a best network that waits in memory
 RUN_KNOBS = ("eval_every", "checkpoint_seconds")
 
@@ -76,7 +79,7 @@ class Training:
         self.settings = RunConfig(**folder.record["run_config"])
         self.until = folder.record.get("until")
         self.stages, self.clock = Stages(learner), Clock(learner)
-        self.returns: list[np.ndarray] = []
+        self.returns = Returns()
         self.in_a_row = 0
         self.solved: tuple[float, int] | None = None
         self.best: Best | None = None
@@ -107,7 +110,7 @@ class Training:
             steps = getattr(config, "until_every", 0) or config.steps // UNTIL_EVALUATIONS
             steps = max(UNTIL_STEPS, steps)
             episodes = config.episodes // UNTIL_EVALUATIONS
-        return Border(steps, episodes, least=UNTIL_STEPS)
+        return Border(steps, episodes, UNTIL_STEPS, UNTIL_SHARE)
 
     @property
     def env_steps(self) -> int:
@@ -175,7 +178,7 @@ class Training:
         self.watchers.tell("begins", self)
         with _Signals(self._stop):
             self.clock.start()
-            saved = time.perf_counter()
+            saved, took = time.perf_counter(), 0.0
             while not self.learner.finished and self.solved is None:
                 self.steering.look()
                 if self.steering.paused:
@@ -189,9 +192,11 @@ class Training:
                     self.stages.timed("view", self.watchers.tell, "looks", self)
                 if self._stop.is_set():
                     self._interrupt()
-                if now - saved > self.settings.checkpoint_seconds and not self.alarms.doubt:
+                interval = save_interval(self.settings.checkpoint_seconds, took)
+                if now - saved > interval and not self.alarms.doubt:
                     self._if_the_disk_lets(self._save)
                     saved = time.perf_counter()
+                    took = saved - now
                 elif self.best is not None and self.best.waited(now):
                     self._if_the_disk_lets(self._write_best)
             self.clock.stop()
@@ -226,7 +231,7 @@ class Training:
             raise Diverged(
                 f"{self.learner.environment.name}: by step {self.env_steps:,} a reward was no number"
             )
-        self.returns.append(returns)
+        self.returns.add(returns)
         if took < CHUNK_SECONDS / 2 and self.env_steps - done >= self._chunk:
             self._chunk *= 2
         elif took > 2 * CHUNK_SECONDS:
@@ -258,15 +263,15 @@ class Training:
             self.stages.timed("log", self._log)
 
     def _log(self) -> None:
-        returns = self._take_returns()
         row: dict[str, Any] = {
             "env_steps": self.env_steps,
             "updates": self.learner.updates,
             "episodes": self.learner.episodes,
-            "return": float(returns.mean()) if returns.size else None,
+            "return": self.returns.mean(),
             **self.learner.figures(),
             "machine": self._machine(),
         }
+        self.returns.forget()
         self._write(row)
         self.watchers.tell("logged", self, row)
 
@@ -311,11 +316,6 @@ class Training:
         }
         row["machine"][SEAL] = checksum_of(row)
         self._write(row)
-
-    def _take_returns(self) -> np.ndarray:
-        returns = np.concatenate(self.returns) if self.returns else np.zeros(0)
-        self.returns = []
-        return returns
 
     def _evaluate(self, episodes: int) -> Evaluation:
         most_steps = self.settings.eval_max_steps
@@ -446,15 +446,15 @@ class Training:
             self.stages.timed("checkpoint", self.best.write, self.folder.path / "best")
 
     def _state(self) -> dict[str, np.ndarray]:
-        returns = np.concatenate(self.returns) if self.returns else np.zeros(0)
         state = getattr(self.learner, "state_views", self.learner.get_state)()
-        return {**state, "returns": returns}
+        return {**state, "returns": self.returns.newest}
 
     def _about(self) -> dict[str, Any]:
         """What goes on where it stopped, beside the learner's arrays."""
         size, digest = self._metrics.bytes_and_digest()
         return {
             "env_steps": self.env_steps,
+            "returns_before": self.returns.before,
             "train_seconds": self.train_seconds,
             "stages": self.stages.sums(),
             "log_border": self.log_border.get_state(),
@@ -472,7 +472,8 @@ class Training:
         size = about["metrics_bytes"]
         earlier, later = self._earlier(about), events(self._rows(size, inf))
         self.steering.restore(about.get("knobs", {}))
-        self.returns = [arrays.pop("returns")]
+        total, count = about.get("returns_before", (0.0, 0))
+        self.returns.restore(arrays.pop("returns"), (total, count))
         self.learner.set_state(arrays)
         self.clock.restore(about["train_seconds"])
         self.stages.restore(about["stages"])
@@ -567,6 +568,12 @@ def _whole_lines(file: BinaryIO, size: int) -> int:
         return size
     file.seek(0)
     return file.read(there).rfind(b"\n") + 1
+
+
+def save_interval(wanted: float, took: float) -> float:
+    """Seconds to the next checkpoint where the last one took so many: an interval that was set is
+    kept, the usual one grows where saving would take too much of the time."""
+    return max(wanted, took / MOST_SAVING) if wanted == RunConfig.checkpoint_seconds else wanted
 
 
 def events(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -156,11 +156,13 @@ class RunFolder:
     @property
     def train_seconds(self) -> float | None:
         """How long it was trained, as far as its result or its last checkpoint knows."""
+        from qlearn.runs import checkpoint  # NumPy comes with it
+
         with contextlib.suppress(UserError, TypeError, KeyError, ValueError):
             result = self.record.get("result")
             if result and self.status == "done":
                 return float(result["train_seconds"])
-            return float(read_json(self.path / "checkpoints" / "last.json")["train_seconds"])
+            return float(checkpoint.described(self.path / "checkpoints" / "last")["train_seconds"])
         return None
 
     def log(self, row: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from qlearn.errors import UserError
-from qlearn.memory import MB, available_megabytes
+from qlearn.memory import MB, free_megabytes
 from qlearn.runs.files import Damaged
 
 DTYPES = {
@@ -105,7 +105,7 @@ def _places(path: Path, file: BinaryIO, digest: Any) -> list[Place]:
         end = ends
     if 8 + length + end != size:
         raise Damaged(f"{path} is damaged: it has {size:,} bytes, its header {8 + length + end:,}")
-    if end / MB > available_megabytes():
+    if end / MB > free_megabytes():
         raise UserError(f"{path} holds {end / MB:,.0f} MB, more than there is memory free")
     digest.update(first + text)
     return places

@@ -13,6 +13,7 @@ from qlearn.algorithms import registry
 from qlearn.auto.choice import choose
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
+from qlearn.memory import together
 from qlearn.runs import checkpoint, process
 from qlearn.runs.config import take_from
 from qlearn.runs.driver import Interrupted, Training, peak_memory_mb
@@ -160,21 +161,24 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     watchers = _watchers(asked)
     environment = find(record["env"], record["env_options"])
     settings = registry.configure(record["algo"], config)
-    saved = _saved(last, say)
-    learner = registry.make_learner(
-        record["algo"],
-        record["engine"],
-        environment,
-        settings if saved is None else resumed(settings),
-        record["seed"],
-    )
+    with together():  # for a moment there is what was saved, and what it goes into
+        saved = _saved(last, say)
+        learner = registry.make_learner(
+            record["algo"],
+            record["engine"],
+            environment,
+            settings if saved is None else resumed(settings),
+            record["seed"],
+        )
     for note in _without_effect(learner, record["algo"], record["engine"], asked, None):
         say(note)
     folder.lock()
     try:
         training = Training(folder, learner, started, watchers, say)
+        begins = saved is None
         if saved is not None:
             _restore(training, last, saved)
+            saved = None  # a replay a second time, as long as the training lasts
     except BaseException:
         folder.close()
         raise
@@ -186,7 +190,7 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
         live=live_of(learner, training.settings),
         **_where(learner),
     )
-    if saved is None:
+    if begins:
         say(f"{folder.path.name} has no checkpoint yet; starting again from its configuration")
         training.begin_again()
     elif training.solved or learner.finished:

@@ -193,7 +193,7 @@ def test_each_mistake_is_one_line(settings, said):
 
 
 def test_a_replay_beyond_memory_is_refused_before_it_is_made(monkeypatch):
-    monkeypatch.setattr("qlearn.replay.size.available_megabytes", lambda: 1.0)
+    monkeypatch.setattr("qlearn.memory.available_megabytes", lambda: 1.0)
     with pytest.raises(UserError, match="1 MB of memory are free; give it fewer places"):
         learner({"replay": 10**6})
 

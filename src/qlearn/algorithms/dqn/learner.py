@@ -25,6 +25,7 @@ from qlearn.algorithms.network.greedy import Player, bindings
 from qlearn.algorithms.network.team import barrier
 from qlearn.envs import loop
 from qlearn.kernels.build import build
+from qlearn.memory import refuse_beyond
 from qlearn.nets import mlp
 from qlearn.nets.adam import moments_of
 from qlearn.replay.ring import Ring, ring_of
@@ -71,6 +72,8 @@ def plan_of(environment: Any, config: DqnConfig) -> fused.Plan:
 
 def buffers_of(environment: Any, plan: fused.Plan) -> fused.Buffers:
     width, seen = seeing.inputs_of(environment), environment.observation_shape[0]
+    rows = plan.envs + 2 * plan.batch
+    refuse_beyond(f"{rows:,} rows of inputs take", rows * 4 * width, "a smaller batch fits")
 
     def real(*shape: int) -> np.ndarray:
         return np.zeros(shape, np.float32)

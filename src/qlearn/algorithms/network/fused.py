@@ -210,7 +210,7 @@ def architecture_of(environment: Any, config: Any, dueling: bool = False) -> Arc
     return perceptron_of(environment, config, dueling)
 
 
-LEARNED_WITH = 5 * 4  # bytes of a parameter: itself, its average, gradient and two moments
+LEARNED_WITH = 4 * 4  # bytes of a parameter beside its network: drawn, averaged, two moments
 
 
 def perceptron_of(environment: Any, config: Any, dueling: bool = False) -> Architecture:
@@ -224,7 +224,9 @@ def perceptron_of(environment: Any, config: Any, dueling: bool = False) -> Archi
         config.layer_norm, dueling,
     )  # fmt: skip
     refuse_beyond(
-        f"{found.parameters:,} parameters", found.parameters * LEARNED_WITH, "narrower layers fit"
+        f"{found.parameters:,} parameters take",
+        found.parameters * LEARNED_WITH,
+        "narrower layers fit",
     )
     return found
 

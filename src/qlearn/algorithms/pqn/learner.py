@@ -24,6 +24,7 @@ from qlearn.algorithms.pqn import fused
 from qlearn.algorithms.pqn.config import KNOBS, PqnConfig
 from qlearn.envs import loop
 from qlearn.kernels.build import build
+from qlearn.memory import refuse_beyond
 from qlearn.nets import mlp
 from qlearn.nets.adam import moments_of
 from qlearn.schedules import value_at
@@ -52,8 +53,16 @@ def plan_of(environment: Any, config: PqnConfig) -> fused.Plan:
     )
 
 
+BOOKS = 47 + 8 * LOG_ROLLOUTS  # bytes of a transition beside its inputs
+
+
 def buffers_of(environment: Any, plan: fused.Plan) -> fused.Buffers:
     width, transitions = seeing.inputs_of(environment), plan.envs * plan.rollout
+    refuse_beyond(
+        f"rollouts of {plan.envs:,} x {plan.rollout:,} steps take",
+        transitions * (4 * width + BOOKS) + plan.minibatch * 4 * width,
+        "fewer --envs, or a shorter rollout fit",
+    )
     real = lambda *shape: np.zeros(shape, np.float32)  # noqa: E731
     return fused.Buffers(
         inputs=real((transitions + plan.envs) * width),

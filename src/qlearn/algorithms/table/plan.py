@@ -65,7 +65,7 @@ def check_size(entries: int) -> None:
             f" {LARGEST_TABLE_MB:,} MB; fewer buckets or a smaller environment fit"
         )
     refuse_beyond(
-        f"{entries:,} entries of the table",
+        f"{entries:,} entries of the table take",
         entries * 8,
         "fewer buckets or a smaller environment fit",
     )
