@@ -49,7 +49,7 @@ CASES = {
 IN_A_ROW = 3  # kills of one run, at most
 LONGEST_WAIT = 60.0
 GOES_ON = re.compile(r"goes on at step ([\d,]+)")
-NOTHING_LOST = "there is nothing left to train"
+NOTHING_LOST = ("there is nothing left to train", "is finished; a larger")
 FROM_THE_START = "has no checkpoint yet"
 
 
@@ -118,7 +118,7 @@ class Process:
         said = self.said.read_text()
         if found := GOES_ON.search(said):
             return int(found[1].replace(",", ""))
-        if NOTHING_LOST in said:
+        if any(words in said for words in NOTHING_LOST):
             return step_of(self.run)
         return 0 if FROM_THE_START in said else None
 

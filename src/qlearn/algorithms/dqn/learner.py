@@ -18,7 +18,6 @@ from qlearn.algorithms.network.fused import (
     Stepped,
     architecture_of,
     initial_parameters,
-    put_named,
     schedule_of,
 )
 from qlearn.algorithms.network.greedy import Player, bindings
@@ -171,16 +170,11 @@ class FusedDqn(FusedLearner):
     def rows(self) -> int:
         return self.config.batch
 
-    def _policy(self) -> dict[str, np.ndarray]:
+    def _named(self) -> dict[str, np.ndarray]:
         return {
             "params": self.net.params[: self.architecture.parameters],
             "average": self.moments.average,
             "scale": self.buffers.scale,
-        }
-
-    def _named(self) -> dict[str, np.ndarray]:
-        return {
-            **self._policy(),
             "target": self.target.params[: self.architecture.parameters],
             "first_moment": self.moments.first,
             "second_moment": self.moments.second,
@@ -198,12 +192,8 @@ class FusedDqn(FusedLearner):
     def _memory(self) -> tuple[Ring, Tree | None]:
         return self.ring, self.tree if self.config.prioritized else None
 
-    def policy_state(self) -> dict[str, np.ndarray]:
-        """What it takes to play, without the replay."""
-        return {name: array.copy() for name, array in self._policy().items()}
-
     def set_policy(self, state: dict[str, np.ndarray]) -> None:
-        put_named(self._policy(), state)
+        super().set_policy(state)
         self.kernels.compose_both(self.net, self.target)
 
     def state_views(self) -> dict[str, np.ndarray]:

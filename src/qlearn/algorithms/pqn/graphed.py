@@ -276,6 +276,9 @@ class GraphedPqn(TorchPqn):
         if self.picture:
             pool_scale(scale, books, total, self.picture)
 
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        super().set_state({"chance": self.chance, **state})  # the processor's learners have none
+
     def _arrays(self) -> dict[str, np.ndarray]:
         return super()._arrays() | ({"chance": self.chance} if self.generator else {})
 
