@@ -122,16 +122,15 @@ class Process:
             return step_of(self.run)
         return 0 if FROM_THE_START in said else None
 
-    def half_written(self) -> str:
-        """The checkpoint that its last moment fell into: last, best, or none."""
-        for name, folder in (("last", self.run / "checkpoints"), ("best", self.run)):
-            drafts = [
-                *folder.glob(f".{name}.*.{self.popen.pid}"),
-                folder / f"{name}.new.safetensors",
-            ]
-            if any(changed(draft) > self.begun for draft in drafts) or mid_rename(folder, name):
-                return name
-        return "none"
+
+def half_written(run: Path, since: int = 0) -> str:
+    """The checkpoint that was being written when its process was killed: last, best, or none."""
+    for name, folder in (("last", run / "checkpoints"), ("best", run)):
+        drafts = [folder / f"{name}.new.safetensors"]
+        drafts += [draft for stem in (name, "previous") for draft in folder.glob(f".{stem}.*")]
+        if any(changed(draft) > since for draft in drafts) or mid_rename(folder, name):
+            return name
+    return "none"
 
 
 def changed(path: Path) -> int:
@@ -223,7 +222,7 @@ def trial(
             return fell, f"does not say where it went on: {process.said.read_text()}"
         if not dead:
             break
-        fell[process.half_written()] += 1
+        fell[half_written(run, process.begun)] += 1
         saved = step_of(run)
         if (run / "run.json").exists():
             words = ["--resume", str(run)]

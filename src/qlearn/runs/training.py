@@ -258,8 +258,8 @@ def _about_budget(learner: Any, before: dict[str, Any]) -> list[str]:
     if not longer:
         return []
     return [
-        f"{' and '.join(longer)} follow the budget, which is larger now: from here on as if it had"
-        " always been, while what is learned already followed the smaller one"
+        f"the budget is larger now, and {', '.join(longer)} by shares of it: from here on as if it"
+        " had always been, while what is learned already followed the smaller one"
     ]
 
 

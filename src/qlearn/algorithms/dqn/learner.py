@@ -30,7 +30,7 @@ from qlearn.replay.ring import Ring, ring_of
 from qlearn.replay.size import refuse_beyond_memory
 from qlearn.replay.state import named, put
 from qlearn.replay.tree import Tree, tree_of
-from qlearn.schedules import value_at
+from qlearn.schedules import constant, value_at
 
 LOG_EPISODES = 4096
 BY_ROWS = (  # buffers as long as a batch
@@ -40,10 +40,11 @@ UPDATES_TRIED = 8  # on which a number of threads is tried
 
 
 def plan_of(environment: Any, config: DqnConfig) -> fused.Plan:
+    beta = schedule_of(config, "beta")  # refused if it is none, also where nothing is weighed
     return fused.Plan(
         lr=schedule_of(config, "lr"),
         epsilon=schedule_of(config, "epsilon"),
-        beta=schedule_of(config, "beta"),
+        beta=beta if config.prioritized else constant(1.0),
         explorers=config.explorers,
         restless=config.restless,
         persist=config.persist,
