@@ -85,7 +85,8 @@ def die_within_a_save(saves: int, operations: int) -> None:
             left["deep"] = 0
 
     parts_of, whole_save = checkpoint.tensors.parts_of, checkpoint.save
-    checkpoint.tensors.parts_of, checkpoint.save = parts, save
+    modules: Any = checkpoint
+    modules.save, modules.tensors.parts_of = save, parts
     for name in ("replace", "fsync", "unlink"):
         setattr(os, name, counted(getattr(os, name)))
 
@@ -158,11 +159,13 @@ def step_of(run: Path) -> int:
 def moments(process: Process, way: str, chance: random.Random, seconds: float) -> Iterator[None]:
     """Waits, a look at a time, for the moment at which to kill it."""
     while not (process.run / "metrics.jsonl").exists():
-        yield time.sleep(0.001)
+        time.sleep(0.001)
+        yield
     if way == ANY_TIME:
         end = time.perf_counter() + chance.uniform(0.0, seconds)
         while time.perf_counter() < end:
-            yield time.sleep(0.0005)
+            time.sleep(0.0005)
+            yield
         return
     folder, pid = process.run / "checkpoints", process.popen.pid
     for _ in range(chance.randint(1, 12)):  # this one, or one of the next
