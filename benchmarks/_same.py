@@ -26,20 +26,24 @@ def difference(one: Path, other: Path) -> str:
         file = f"{name}.safetensors"
         if (one / file).read_bytes() != (other / file).read_bytes():
             return f"{file} differs"
-        found = [_without("manifest", json.loads((run / f"{name}.json").read_text()))
-                 for run in (one, other)]  # fmt: skip
-        if found[0] != found[1]:
-            return f"{name}.json: {_first(*found)}"
-    found = [rows(run) for run in (one, other)]
-    for k, (row, its) in enumerate(zip(*found, strict=False)):
+        manifests = [
+            _without("manifest", json.loads((run / f"{name}.json").read_text()))
+            for run in (one, other)
+        ]
+        if manifests[0] != manifests[1]:
+            return f"{name}.json: {_first(*manifests)}"
+    lines = [rows(run) for run in (one, other)]
+    for k, (row, its) in enumerate(zip(*lines, strict=False)):
         if row != its:
             return f"metrics.jsonl, line {k + 1}: {_first(row, its)}"
-    if len(found[0]) != len(found[1]):
-        return f"metrics.jsonl has {len(found[0])} lines, and {len(found[1])}"
-    found = [_without("result", json.loads((run / "run.json").read_text())["result"])
-             for run in (one, other)]  # fmt: skip
-    if found[0] != found[1]:
-        return f"run.json: {_first(*found)}"
+    if len(lines[0]) != len(lines[1]):
+        return f"metrics.jsonl has {len(lines[0])} lines, and {len(lines[1])}"
+    results = [
+        _without("result", json.loads((run / "run.json").read_text())["result"])
+        for run in (one, other)
+    ]
+    if results[0] != results[1]:
+        return f"run.json: {_first(*results)}"
     strange = files(one) ^ files(other)
     return f"{min(strange)} is in one folder alone" if strange else ""
 

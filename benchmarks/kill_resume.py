@@ -49,7 +49,7 @@ CASES = {
 IN_A_ROW = 3  # kills of one run, at most
 LONGEST_WAIT = 60.0
 GOES_ON = re.compile(r"goes on at step ([\d,]+)")
-NOTHING_LOST = "there is nothing left to train"
+NOTHING_LOST = ("there is nothing left to train", "is finished; a larger")
 FROM_THE_START = "has no checkpoint yet"
 
 
@@ -85,7 +85,8 @@ def die_within_a_save(saves: int, operations: int) -> None:
             left["deep"] = 0
 
     parts_of, whole_save = checkpoint.tensors.parts_of, checkpoint.save
-    checkpoint.tensors.parts_of, checkpoint.save = parts, save
+    modules: Any = checkpoint
+    modules.save, modules.tensors.parts_of = save, parts
     for name in ("replace", "fsync", "unlink"):
         setattr(os, name, counted(getattr(os, name)))
 
@@ -118,20 +119,19 @@ class Process:
         said = self.said.read_text()
         if found := GOES_ON.search(said):
             return int(found[1].replace(",", ""))
-        if NOTHING_LOST in said:
+        if any(words in said for words in NOTHING_LOST):
             return step_of(self.run)
         return 0 if FROM_THE_START in said else None
 
-    def half_written(self) -> str:
-        """The checkpoint that its last moment fell into: last, best, or none."""
-        for name, folder in (("last", self.run / "checkpoints"), ("best", self.run)):
-            drafts = [
-                *folder.glob(f".{name}.*.{self.popen.pid}"),
-                folder / f"{name}.new.safetensors",
-            ]
-            if any(changed(draft) > self.begun for draft in drafts) or mid_rename(folder, name):
-                return name
-        return "none"
+
+def half_written(run: Path, since: int = 0) -> str:
+    """The checkpoint that was being written when its process was killed: last, best, or none."""
+    for name, folder in (("last", run / "checkpoints"), ("best", run)):
+        drafts = [folder / f"{name}.new.safetensors"]
+        drafts += [draft for stem in (name, "previous") for draft in folder.glob(f".{stem}.*")]
+        if any(changed(draft) > since for draft in drafts) or mid_rename(folder, name):
+            return name
+    return "none"
 
 
 def changed(path: Path) -> int:
@@ -159,11 +159,13 @@ def step_of(run: Path) -> int:
 def moments(process: Process, way: str, chance: random.Random, seconds: float) -> Iterator[None]:
     """Waits, a look at a time, for the moment at which to kill it."""
     while not (process.run / "metrics.jsonl").exists():
-        yield time.sleep(0.001)
+        time.sleep(0.001)
+        yield
     if way == ANY_TIME:
         end = time.perf_counter() + chance.uniform(0.0, seconds)
         while time.perf_counter() < end:
-            yield time.sleep(0.0005)
+            time.sleep(0.0005)
+            yield
         return
     folder, pid = process.run / "checkpoints", process.popen.pid
     for _ in range(chance.randint(1, 12)):  # this one, or one of the next
@@ -223,7 +225,7 @@ def trial(
             return fell, f"does not say where it went on: {process.said.read_text()}"
         if not dead:
             break
-        fell[process.half_written()] += 1
+        fell[half_written(run, process.begun)] += 1
         saved = step_of(run)
         if (run / "run.json").exists():
             words = ["--resume", str(run)]

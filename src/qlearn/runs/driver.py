@@ -41,7 +41,7 @@ from qlearn.runs.stages import LEARN, Clock, Stages
 from qlearn.runs.steering import Steering
 from qlearn.runs.watchers import Watcher, Watchers
 
-CHUNK_SECONDS = 0.05
+FIRST_CHUNK, CHUNK_SECONDS = 100, 0.05  # steps, then as many as take about so long
 LOOK_SECONDS = 0.05  # between two looks at who steers, while it is paused
 LOG_LINES = 200  # about how many lines of metrics a run writes
 EVALUATION_SEED = 1_000_000_007  # greedy evaluations while training, the same for every run
@@ -88,7 +88,7 @@ class Training:
         self.eval_border = self._eval_border()
         self._stops_at_episodes = "episodes" in inspect.signature(learner.advance).parameters
         self._stop = threading.Event()
-        self._chunk = 100
+        self._chunk = FIRST_CHUNK
         self.steering, self.alarms = Steering(self), Alarms()
         self._logged_before = (0.0, 0)  # seconds and steps
         self._told: set[str] = set()

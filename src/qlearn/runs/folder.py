@@ -29,6 +29,7 @@ from qlearn.runs.files import (
 
 FORMAT = 2
 FILE, TWIN, LOCK = "run.json", "run.twin.json", "lock"
+WRITTEN = (FILE, TWIN, LOCK, "best", "previous")  # by who trains
 VERSIONS = ("qlearn", "numpy", "numba", "llvmlite", "gymnasium", "torch")
 
 
@@ -130,7 +131,7 @@ class RunFolder:
                 raise UserError(
                     f"{self.path.name} is still being trained by process {holder['pid']}"
                 )
-            for name in (FILE, TWIN, LOCK):
+            for name in WRITTEN:
                 clear_drafts(self.path / name)
             write_json(self.path / LOCK, process.itself())
             self._locked = True

@@ -24,6 +24,7 @@ from qlearn.runs.learner import resumed
 from qlearn.runs.loggers import loggers, named
 from qlearn.runs.run import Run
 from qlearn.runs.watchers import Watcher
+from qlearn.schedules import Schedule
 
 __all__ = ["Interrupted", "peak_memory_mb", "train"]
 
@@ -144,7 +145,7 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     record, say = folder.whole(), asked.say
     for note in folder.notes:
         say(note)
-    for key in ("algo", "engine", "seed"):
+    for key in ("algo", "seed"):
         if getattr(asked, key) not in (None, "auto", record[key]):
             raise UserError(f"{_keeps(key)} ({record[key]})")
     config = dict(record["config"])
@@ -156,35 +157,37 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     if folder.status == "running":
         raise UserError(f"{folder.path.name} is still being trained by process {record['pid']}")
     _enlarge(config, asked)
-    _offer(config, record["algo"], {"threads": asked.threads})
+    _offer(config, record["algo"], {"device": asked.device, "threads": asked.threads})
     asked = replace(asked, log=named([*_logs(record), *asked.log]))
     watchers = _watchers(asked)
     environment = find(record["env"], record["env_options"])
-    settings = registry.configure(record["algo"], config)
+    engine = record["engine"] if asked.engine == "auto" else asked.engine
+    algo, engine = registry.choose(environment, record["algo"], engine)
+    settings = registry.configure(algo, config)
     with together():  # for a moment there is what was saved, and what it goes into
         saved = _saved(last, say)
         learner = registry.make_learner(
-            record["algo"],
-            record["engine"],
-            environment,
-            settings if saved is None else resumed(settings),
+            algo, engine, environment, settings if saved is None else resumed(settings),
             record["seed"],
-        )
-    for note in _without_effect(learner, record["algo"], record["engine"], asked, None):
+        )  # fmt: skip
+    for note in _without_effect(learner, algo, engine, asked, None):
         say(note)
     folder.lock()
     try:
         training = Training(folder, learner, started, watchers, say)
         begins = saved is None
         if saved is not None:
-            _restore(training, last, saved)
+            _restore(training, last, saved, engine)
             saved = None  # a replay a second time, as long as the training lasts
     except BaseException:
         folder.close()
         raise
+    moved, budget = _moved(record, learner, engine), record["config"]
     folder.update(
         status="running",
+        engine=engine,
         config=asdict(settings),
+        moves=[*record.get("moves", ()), *moved],
         **process.itself(),
         log=asked.log,
         live=live_of(learner, training.settings),
@@ -198,6 +201,8 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
         say(f"{folder.path.name} {what}; there is nothing left to train")
     else:
         say(f"{folder.path.name} goes on at step {learner.env_steps:,}")
+        for note in [*map(_about, moved), *_about_budget(learner, budget)]:
+            say(note)
         if not environment.compiled:
             say(
                 f"what was learned goes on exactly; {environment.name} cannot be saved and begins"
@@ -221,11 +226,51 @@ def _saved(last: Path, say: Callable[[str], None]) -> tuple[Any, Any] | None:
         return arrays, about
 
 
-def _restore(training: Training, last: Path, saved: tuple[Any, Any]) -> None:
+def _restore(training: Training, last: Path, saved: tuple[Any, Any], engine: str) -> None:
     try:
         training.restore(*saved)
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        before = training.folder.record["engine"]
+        if engine != before:
+            raise UserError(
+                f"what the {before} engine has saved does not fit the {engine} engine; without"
+                " --engine it goes on"
+            ) from None
         raise UserError(f"{last} does not fit its run.json: {error}") from None
+
+
+def _moved(record: dict[str, Any], learner: Any, engine: str) -> list[dict[str, Any]]:
+    """The step, if any, from which it is trained in another place than so far."""
+    before = [record["engine"], record.get("device", "cpu")]
+    after = [engine, _where(learner)["device"]]
+    return [] if before == after else [{"at": learner.env_steps, "from": before, "to": after}]
+
+
+def _about(move: dict[str, Any]) -> str:
+    before, after = (f"{engine} ({device})" for engine, device in (move["from"], move["to"]))
+    return (
+        f"from here on it is trained on {after} instead of {before}: by the same rule, but its bits"
+        " may differ from those of a run that stays"
+    )
+
+
+def _about_budget(learner: Any, before: dict[str, Any]) -> list[str]:
+    """Schedules that are as long as the budget, where that has grown."""
+    if not hasattr(learner, "planned"):
+        return []
+    budget = {key: before[key] for key in ("steps", "episodes")}
+    old = learner.planned(replace(learner.config, **budget))
+    longer = [
+        key
+        for key, value in learner.plan._asdict().items()
+        if isinstance(value, Schedule) and value != getattr(old, key)
+    ]
+    if not longer:
+        return []
+    return [
+        f"the budget is larger now, and {', '.join(longer)} by shares of it: from here on as if it"
+        " had always been, while what is learned already followed the smaller one"
+    ]
 
 
 def _keeps(key: str) -> str:

@@ -18,7 +18,6 @@ from qlearn.algorithms.network.fused import (
     Stepped,
     architecture_of,
     initial_parameters,
-    put_named,
     schedule_of,
 )
 from qlearn.algorithms.network.greedy import Player, bindings
@@ -32,7 +31,7 @@ from qlearn.replay.ring import Ring, ring_of
 from qlearn.replay.size import refuse_beyond_memory
 from qlearn.replay.state import named, put
 from qlearn.replay.tree import Tree, tree_of
-from qlearn.schedules import value_at
+from qlearn.schedules import constant, value_at
 
 LOG_EPISODES = 4096
 BY_ROWS = (  # buffers as long as a batch
@@ -42,10 +41,11 @@ UPDATES_TRIED = 8  # on which a number of threads is tried
 
 
 def plan_of(environment: Any, config: DqnConfig) -> fused.Plan:
+    beta = schedule_of(config, "beta")  # refused if it is none, also where nothing is weighed
     return fused.Plan(
         lr=schedule_of(config, "lr"),
         epsilon=schedule_of(config, "epsilon"),
-        beta=schedule_of(config, "beta"),
+        beta=beta if config.prioritized else constant(1.0),
         explorers=config.explorers,
         restless=config.restless,
         persist=config.persist,
@@ -177,16 +177,11 @@ class FusedDqn(FusedLearner):
     def rows(self) -> int:
         return self.config.batch
 
-    def _policy(self) -> dict[str, np.ndarray]:
+    def _named(self) -> dict[str, np.ndarray]:
         return {
             "params": self.net.params[: self.architecture.parameters],
             "average": self.moments.average,
             "scale": self.buffers.scale,
-        }
-
-    def _named(self) -> dict[str, np.ndarray]:
-        return {
-            **self._policy(),
             "target": self.target.params[: self.architecture.parameters],
             "first_moment": self.moments.first,
             "second_moment": self.moments.second,
@@ -204,12 +199,8 @@ class FusedDqn(FusedLearner):
     def _memory(self) -> tuple[Ring, Tree | None]:
         return self.ring, self.tree if self.config.prioritized else None
 
-    def policy_state(self) -> dict[str, np.ndarray]:
-        """What it takes to play, without the replay."""
-        return {name: array.copy() for name, array in self._policy().items()}
-
     def set_policy(self, state: dict[str, np.ndarray]) -> None:
-        put_named(self._policy(), state)
+        super().set_policy(state)
         self.kernels.compose_both(self.net, self.target)
 
     def state_views(self) -> dict[str, np.ndarray]:

@@ -20,6 +20,8 @@ from qlearn.nets.layout import Architecture
 from qlearn.nets.mlp import Net
 from qlearn.schedules import Schedule, bounds, parse
 
+PLAYS = ("params", "average", "scale")  # what a policy needs of a state
+
 
 class Copies:
     """Copies of an environment that is compiled into the loop."""
@@ -162,6 +164,17 @@ class FusedLearner(Books):
     @property
     def parameters(self) -> np.ndarray:
         return self.moments.average
+
+    def _policy(self) -> dict[str, np.ndarray]:
+        """What it takes to play."""
+        named = self._named()
+        return {name: named[name] for name in PLAYS}
+
+    def policy_state(self) -> dict[str, np.ndarray]:
+        return {name: array.copy() for name, array in self._policy().items()}
+
+    def set_policy(self, state: dict[str, np.ndarray]) -> None:
+        put_named(self._policy(), state)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on, as named arrays."""

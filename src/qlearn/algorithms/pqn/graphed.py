@@ -279,6 +279,9 @@ class GraphedPqn(TorchPqn):
     def kept(self) -> tuple[np.ndarray, np.ndarray]:
         return self.there.rewards.cpu().numpy(), self.there.inputs.cpu().numpy()
 
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        super().set_state({"chance": self.chance, **state})  # the processor's learners have none
+
     def _arrays(self) -> dict[str, np.ndarray]:
         return super()._arrays() | ({"chance": self.chance} if self.generator else {})
 
