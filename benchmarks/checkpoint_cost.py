@@ -29,7 +29,7 @@ from qlearn.runs.driver import save_interval
 from qlearn.runs.watchers import Watcher
 
 TRANSITIONS = 1_000_000
-CONTENDERS = {
+CONTENDERS: dict[str, dict[str, Any]] = {
     "uniform": {"env": "cartpole"},
     "prioritized": {"env": "cartpole", "prioritized": True},
     "snake": {"env": "snake", "env.observation": "board"},
@@ -61,7 +61,7 @@ class Saves(Watcher):
 
 def saved(how: dict[str, Any], repeats: int, folder: Path) -> Saves:
     saves = Saves(repeats)
-    settings = {"algo": "dqn", "replay": TRANSITIONS, "steps": round(1.2 * TRANSITIONS),
+    settings: dict[str, Any] = {"algo": "dqn", "replay": TRANSITIONS, "steps": round(1.2 * TRANSITIONS),
                 "updates": FEW_UPDATES, "eval_episodes": 1, "threads": 1}  # fmt: skip
     qlearn.train(**settings, **how, out=folder, watchers=[saves])
     return saves

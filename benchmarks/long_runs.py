@@ -33,8 +33,8 @@ from _dashboard import cpu_seconds
 from _report import parser, record
 
 SETTINGS = {
-    "dqn": ["epsilon=0.05", "eval_every=100000", "replay=1000000", "start=1000000"],
-    "pqn": ["epsilon=0.05", "eval_every=2000000"],
+    "dqn": ["epsilon=0.05", "eval_every=50000", "replay=1000000", "start=1000000"],
+    "pqn": ["epsilon=0.05", "eval_every=1000000"],
 }
 FASTER = {"dqn": 200_000, "pqn": 2_000_000}  # steps a second than it will be: it does not end
 SAMPLE_SECONDS = 2.0

@@ -24,7 +24,6 @@ from qlearn.algorithms.network.greedy import Player, bindings
 from qlearn.algorithms.network.team import barrier
 from qlearn.envs import loop
 from qlearn.kernels.build import build
-from qlearn.memory import refuse_beyond
 from qlearn.nets import mlp
 from qlearn.nets.adam import moments_of
 from qlearn.replay.ring import Ring, ring_of
@@ -72,8 +71,6 @@ def plan_of(environment: Any, config: DqnConfig) -> fused.Plan:
 
 def buffers_of(environment: Any, plan: fused.Plan) -> fused.Buffers:
     width, seen = seeing.inputs_of(environment), environment.observation_shape[0]
-    rows = plan.envs + 2 * plan.batch
-    refuse_beyond(f"{rows:,} rows of inputs take", rows * 4 * width, "a smaller batch fits")
 
     def real(*shape: int) -> np.ndarray:
         return np.zeros(shape, np.float32)
@@ -158,13 +155,12 @@ class FusedDqn(FusedLearner):
 
     def take(self, config: DqnConfig, plan: fused.Plan) -> None:
         if config.batch != self.rows:
+            rows, size = max(config.envs, config.batch), self.architecture.parameters
+            net = mlp.net_of(self.architecture, rows, self.net.params[:size].copy())
+            target = mlp.net_of(self.architecture, config.batch, self.target.params[:size].copy())
+            self.net, self.target = net, target  # neither, where one is refused
             fresh = buffers_of(self.environment, plan)
             self.buffers = self.buffers._replace(**{key: getattr(fresh, key) for key in BY_ROWS})
-            rows, size = max(config.envs, config.batch), self.architecture.parameters
-            self.net = mlp.net_of(self.architecture, rows, self.net.params[:size].copy())
-            self.target = mlp.net_of(
-                self.architecture, config.batch, self.target.params[:size].copy()
-            )
             self.kernels.compose_both(self.net, self.target)
             self.resize(config.batch)
         owe(self.buffers.credit, self.env_steps, self.plan, plan)

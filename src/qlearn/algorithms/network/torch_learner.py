@@ -19,6 +19,7 @@ from qlearn.algorithms.network.networks import input_shape, network_of
 from qlearn.algorithms.network.torch_player import TorchPlayer
 from qlearn.envs.registry import batch
 from qlearn.errors import UserError
+from qlearn.memory import refuse_beyond
 from qlearn.nets.layout import Architecture
 from qlearn.nets.module import as_picture, nn, packed, torch, unpack
 
@@ -47,6 +48,8 @@ class TorchLearner(Books):
         self.network.to(self.device).eval()
         self.average = copy.deepcopy(self.network)
         self.scale = seeing.first_scale(environment)  # middle, and one over the spread
+        drawn = self.rows * 2 * 4 * self.scale.shape[1]  # what was seen, and what came after it
+        refuse_beyond(f"batches of {self.rows:,} rows take", drawn, "a smaller batch fits")
         self.player: Any
         if self.architecture is not None:
             self.player = Player(environment, self.architecture)

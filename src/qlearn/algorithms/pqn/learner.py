@@ -56,13 +56,16 @@ def plan_of(environment: Any, config: PqnConfig) -> fused.Plan:
 BOOKS = 47 + 8 * LOG_ROLLOUTS  # bytes of a transition beside its inputs
 
 
-def buffers_of(environment: Any, plan: fused.Plan) -> fused.Buffers:
-    width, transitions = seeing.inputs_of(environment), plan.envs * plan.rollout
+def refuse_rollouts_beyond_memory(width: int, plan: fused.Plan) -> None:
     refuse_beyond(
         f"rollouts of {plan.envs:,} x {plan.rollout:,} steps take",
-        transitions * (4 * width + BOOKS) + plan.minibatch * 4 * width,
+        plan.envs * plan.rollout * (4 * width + BOOKS),
         "fewer --envs, or a shorter rollout fit",
     )
+
+
+def buffers_of(environment: Any, plan: fused.Plan) -> fused.Buffers:
+    width, transitions = seeing.inputs_of(environment), plan.envs * plan.rollout
     real = lambda *shape: np.zeros(shape, np.float32)  # noqa: E731
     return fused.Buffers(
         inputs=real((transitions + plan.envs) * width),
@@ -104,6 +107,7 @@ class FusedPqn(FusedLearner):
         rows = max(config.envs, config.minibatch)
         self.net = mlp.net_of(self.architecture, rows, params)
         self.moments = moments_of(params, config.optimiser, config.clip)
+        refuse_rollouts_beyond_memory(seeing.inputs_of(environment), self.plan)
         self.buffers = buffers_of(environment, self.plan)
         self.scale, self.sums = self.buffers.scale, self.buffers.figures
         self.players = random_streams.streams(seed, config.envs, random_streams.PLAYER)
@@ -124,10 +128,10 @@ class FusedPqn(FusedLearner):
 
     def take(self, config: PqnConfig, plan: fused.Plan) -> None:
         if config.minibatch != self.rows:
+            rows = max(config.envs, config.minibatch)
+            self.net = mlp.net_of(self.architecture, rows, self.net.params)  # or is refused
             fresh = buffers_of(self.environment, plan)
             self.buffers = self.buffers._replace(**{key: getattr(fresh, key) for key in BY_ROWS})
-            rows = max(config.envs, config.minibatch)
-            self.net = mlp.net_of(self.architecture, rows, self.net.params)
             self.resize(config.minibatch)
         super().take(config, plan)
 

@@ -38,7 +38,7 @@ from qlearn.algorithms.network.seeing import LEAST_SPREAD, pool_scale
 from qlearn.algorithms.network.torch_learner import TorchLearner
 from qlearn.algorithms.pqn.config import KNOBS, PqnConfig
 from qlearn.algorithms.pqn.fused import Plan, shuffle
-from qlearn.algorithms.pqn.learner import plan_of
+from qlearn.algorithms.pqn.learner import plan_of, refuse_rollouts_beyond_memory
 from qlearn.kernels.build import build
 from qlearn.nets.module import nn, torch
 from qlearn.rng import chance, integers
@@ -104,6 +104,7 @@ class TorchPqn(TorchLearner):
         self.envs = config.envs
         self.plan = plan_of(environment, config)  # the schedules, and the discount
         self.begin_networks(seed)
+        refuse_rollouts_beyond_memory(self.scale.shape[1], self.plan)
         self.compile_values(config.minibatch)
         self.optimiser = make_optimiser(config.optimiser, list(self.network.parameters()))
 
