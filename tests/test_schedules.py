@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qlearn.errors import UserError
 from qlearn.kernels.build import build
@@ -118,6 +122,77 @@ def test_compiled_they_say_the_same(text):
     kernels.fill(schedule, found)
     assert found.tolist() == [value_at(schedule, 3 * k, k) for k in range(400)]
     assert text == "0.3" or found[0] > found[50] > found[99]
+
+
+ends = st.floats(1e-6, 1.0)
+units = st.sampled_from(("", "ep", "steps"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(("linear", "exponential", "step")), start=ends, end=ends,
+    length=st.floats(1e-3, 5e3), unit=units, stairs=st.integers(1, 40),
+    budget=st.integers(1, 10**6), episodes=st.integers(0, 10**4), steps=st.integers(0, 2 * 10**6),
+    played=st.integers(0, 2 * 10**4),
+)  # fmt: skip
+def test_ways_are_their_formulas(
+    kind, start, end, length, unit, stairs, budget, episodes, steps, played
+):
+    text = f"{kind}:{start}->{end}@{length}{unit}" + (f"x{stairs}" if kind == "step" else "")
+    if unit == "ep":
+        passed = played / length
+    elif unit == "steps" or length > 1.0:
+        passed = steps / length
+    else:  # a share of whichever budget is used up first
+        passed = max(steps / budget, played / episodes if episodes else 0.0) / length
+    share = min(1.0, passed)
+    formula = {
+        "linear": start * (1 - share) + end * share,
+        "exponential": math.exp(math.log(start) * (1 - share) + math.log(end) * share),
+        "step": start + (end - start) * math.floor(share * stairs) / stairs,
+    }[kind]
+    if kind == "step" and abs(share * stairs - round(share * stairs)) < 1e-9:
+        return  # which side of a stair's edge a rounded time is on
+    schedule = parse(text, budget, "lr", episodes)
+    assert value_at(schedule, steps, played) == pytest.approx(formula, rel=1e-9, abs=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    start=ends, floor=ends, factor=st.floats(0.5, 1.0), power=st.floats(0.05, 2.0),
+    unit=st.sampled_from(("ep", "step")), steps=st.integers(0, 3000), played=st.integers(0, 300),
+)  # fmt: skip
+def test_decays_and_visits_are_their_formulas(start, floor, factor, power, unit, steps, played):
+    start, floor = max(start, floor), min(start, floor)
+    decay = parse(f"decay:{start}->{floor}@{factor}/{unit}", BUDGET, "lr")
+    often = played if unit == "ep" else steps
+    multiplied = start
+    for _ in range(often):
+        multiplied *= factor
+    assert value_at(decay, steps, played) == pytest.approx(max(floor, multiplied), rel=1e-9)
+    visits = parse(f"visits:{start}->{floor}@{power}", BUDGET, "lr")
+    assert value_at(visits, steps, played) == pytest.approx(
+        max(floor, start * (1 + steps) ** -power), rel=1e-9
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=40) | st.text("0123456789.e->@x/:epstdcaynlir ", max_size=40))
+def test_whatever_is_written_is_a_schedule_or_one_line(text):
+    try:
+        schedule = parse(text, BUDGET, "epsilon", 100)
+    except UserError as error:
+        said = str(error)
+    else:
+        said = ""
+    if said:
+        assert said.startswith("epsilon: ")
+        return
+    low, high = bounds(schedule)
+    assert all(math.isfinite(number) for number in (low, high))
+    for steps in (0, 1, BUDGET, 10**12):
+        value = value_at(schedule, steps, steps // 10)
+        assert min(low, high) - 1e-9 * abs(low) <= value <= high + 1e-9 * abs(high)
 
 
 def test_visits_fall_by_the_power_down_to_the_floor():

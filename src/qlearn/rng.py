@@ -28,6 +28,9 @@ LENGTH = 11
 WORLD, PLAYER, LEARNER, EVALUATION, NETWORK = 0, 1, 2, 3, 4
 
 
+MOST_DIGITS = 19  # of 2**63
+
+
 def checked_seed(seed: Any) -> int:
     """The seed as an int; anything but a whole number of 63 bits is the user's mistake."""
     try:
@@ -37,6 +40,13 @@ def checked_seed(seed: Any) -> int:
     if not 0 <= number < 2**63:
         raise UserError(f"a seed is a whole number from 0 to 2**63 - 1, not {seed!r}")
     return number
+
+
+def seed_in(text: str) -> int | None:
+    """The seed that a text is; None where it is something else, such as a file's name."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return checked_seed(int(text) if len(text) <= MOST_DIGITS else text[:MOST_DIGITS] + "...")
 
 
 def stream(seed: int, copy: int = 0, purpose: int = WORLD) -> list[int]:

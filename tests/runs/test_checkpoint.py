@@ -8,9 +8,11 @@ import os
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qlearn.errors import UserError
-from qlearn.runs import checkpoint, files
+from qlearn.runs import checkpoint, files, tensors
 
 ARRAYS = {
     "table": np.arange(12.0).reshape(3, 4),
@@ -45,6 +47,39 @@ def test_anyone_can_read_it(tmp_path):
     np.testing.assert_array_equal(
         load_file(tmp_path / "last.safetensors")["table"], ARRAYS["table"]
     )
+
+
+names = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)
+shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
+
+
+def test_whatever_arrays_were_saved_come_back(tmp_path):
+    from safetensors.numpy import load_file
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        kinds=st.dictionaries(
+            names.filter(lambda name: name != "__metadata__"),
+            st.tuples(st.sampled_from(sorted(tensors.DTYPES)), shapes), max_size=6,
+        ),
+        seed=st.integers(0, 2**32),
+    )  # fmt: skip
+    def check(kinds, seed):
+        chance, arrays = np.random.default_rng(seed), {}
+        for name, (dtype, shape) in kinds.items():
+            data = chance.bytes(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+            bits = np.frombuffer(data, np.uint8 if dtype == "bool" else dtype).reshape(shape)
+            arrays[name] = bits % 2 == 1 if dtype == "bool" else bits
+        checkpoint.save(tmp_path / "last", arrays, {"env_steps": seed})
+        found, about = checkpoint.load(tmp_path / "last")
+        assert about["env_steps"] == seed
+        for theirs in (found, load_file(tmp_path / "last.safetensors")):
+            assert theirs.keys() == arrays.keys()
+            for name, array in arrays.items():
+                assert (theirs[name].dtype, theirs[name].shape) == (array.dtype, array.shape)
+                assert theirs[name].tobytes() == array.tobytes()
+
+    check()
 
 
 class Killed(BaseException):

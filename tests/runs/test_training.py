@@ -540,7 +540,7 @@ def test_a_loaded_run_evaluates_as_it_did_when_it_ended():
         ({"eval_every": "often"}, "eval_every is a number of steps, or of episodes such as 10ep"),
         ({"threads": -1}, "threads must be at least 0, not -1"),
         ({"device": "gpu"}, "device must be one of auto, cpu, cuda, not 'gpu'"),
-        ({"init": 2**63}, "--init: a seed is below"),
+        ({"init": 2**63}, "a seed is a whole number from 0"),
         ({"init": "nowhere.pth"}, "--init: 'nowhere.pth' is no seed, and there is no file"),
         ({"eval_episodes": 0}, "eval_episodes must be at least 1, not 0"),
         ({"eval_max_steps": 0}, "eval_max_steps must be at least 1"),

@@ -14,6 +14,7 @@ from qlearn.auto.choice import choose
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
 from qlearn.memory import together
+from qlearn.rng import seed_in
 from qlearn.runs import checkpoint, process
 from qlearn.runs.config import take_from
 from qlearn.runs.driver import Interrupted, Training, peak_memory_mb
@@ -310,9 +311,7 @@ def _start_of(init: int | str | Path | None) -> str | None:
     if init is None:
         return None
     text = str(init).strip()
-    if text.isdigit():
-        if int(text) >= 2**63:
-            raise UserError(f"--init: a seed is below 2**63, not {text}")
+    if seed_in(text) is not None:
         return text
     path = Path(text).expanduser().absolute()
     if not path.exists() and path.with_name(f"{path.name}.safetensors").is_file():

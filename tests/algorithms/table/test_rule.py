@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from table_learners import assert_same_state, copied, learner, ring
 
 from qlearn import rng as streams
@@ -42,6 +44,37 @@ def test_dict_and_numba_learn_the_same_bits(name, settings, options):
     assert slow.env_steps == slow.updates == 3000
     assert slow.episodes > 100
     assert np.abs(slow.values()).max() > 0.5
+
+
+@st.composite
+def boards(draw):
+    rows, columns = draw(st.integers(1, 6)), draw(st.integers(2, 6))
+    size = rows * columns
+    marks = draw(st.lists(st.sampled_from("....#O"), min_size=size, max_size=size))
+    start, goal = draw(st.permutations(range(size)))[:2]
+    marks[start], marks[goal] = "S", "G"
+    return "\n".join("".join(marks[r * columns : (r + 1) * columns]) for r in range(rows))
+
+
+def test_on_random_maps_dict_and_numba_learn_the_same_bits(tmp_path):
+    file = tmp_path / "map.txt"
+
+    @settings(max_examples=25, deadline=None)
+    @given(
+        board=boards(), name=st.sampled_from(RULES), schedules=st.sampled_from(SCHEDULES),
+        slip=st.sampled_from(("0", "0.2")), limit=st.integers(1, 30),
+        reward=st.sampled_from(("classic", "arrival")), seed=st.integers(0, 2**63 - 1),
+    )  # fmt: skip
+    def check(board, name, schedules, slip, limit, reward, seed):
+        file.write_text(board)
+        options = {"slip": slip, "max_steps": str(limit), "reward": reward}
+        how = {"epsilon": 0.3, "steps": 300, **schedules, "rule": name}
+        slow, fast = (learner(each, str(file), options, seed, **how) for each in ("dict", "numba"))
+        for steps in (7, 300):
+            np.testing.assert_array_equal(slow.advance(steps), fast.advance(steps))
+            assert_same_state(slow, fast)
+
+    check()
 
 
 def literal(name, options, seed, steps, lr=0.3, epsilon=0.4, discount=0.9):

@@ -74,11 +74,12 @@ class DqnConfig(NetworkConfig):
         """Steps between two times of learning; 0: at the ends of episodes."""
         if self.every == AT_EPISODE_ENDS:
             return 0
-        if not str(self.every).isdigit() or int(self.every) < 1:
+        text = str(self.every)
+        if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) > 0):
             raise UserError(
                 f"every is a number of steps or '{AT_EPISODE_ENDS}', not {self.every!r}"
             )
-        return int(self.every)
+        return int(text)
 
     def announced(self, environment: Any) -> tuple[str, ...]:
         """What is worth knowing before anything is made."""

@@ -88,8 +88,10 @@ class NetworkConfig:
             raise UserError(f"average must be at least 0 and below 1, not {self.average:g}")
         if not 1.0 <= self.overtime < 1e6:
             raise UserError(f"overtime must be at least 1, not {self.overtime:g}")
-        if not self.reward_scale > 0.0:
-            raise UserError(f"reward_scale must be above 0, not {self.reward_scale:g}")
+        if not 0.0 < self.reward_scale < 1e6:
+            raise UserError(
+                f"reward_scale must be above 0 and below a million, not {self.reward_scale:g}"
+            )
 
     def at_least(self, least: int, *names: str) -> None:
         for name in names:

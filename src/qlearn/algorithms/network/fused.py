@@ -248,8 +248,9 @@ def initial_parameters(architecture: Architecture, init: str, seed: int) -> np.n
     """Untrained parameters of this seed, of another, or out of a checkpoint."""
     if not init:
         return architecture.initial(seed)
-    if str(init).isdigit():
-        return architecture.initial(random_streams.checked_seed(int(init)))
+    drawn = random_streams.seed_in(str(init))
+    if drawn is not None:
+        return architecture.initial(drawn)
     from qlearn.algorithms.network.weights import read_parameters
 
     return read_parameters(str(init), architecture)

@@ -32,9 +32,9 @@ def network_of(
         flat = initial_parameters(architecture, config.init, seed)
         put_flat(architecture, flat, perceptron.parameters())
         return perceptron, architecture
-    file = "" if str(config.init).isdigit() else str(config.init)
-    if config.init and not file:
-        seed = random_streams.checked_seed(int(config.init))
+    drawn = random_streams.seed_in(str(config.init))
+    file = "" if drawn is not None else str(config.init)
+    seed = seed if drawn is None else drawn
     network: nn.Module
     if config.network:
         if dueling:
