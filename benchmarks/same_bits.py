@@ -1,6 +1,6 @@
 """The same seed learns the same bits: for any number of threads, and for chunks of any size.
 
-    python benchmarks/same_bits.py [--seeds 4] [--steps 40000] [--record]
+    python benchmarks/same_bits.py [--seeds 4] [--steps 10000] [--record]
 
 A run is trained chunk by chunk, as many steps at a time as the clock suggests. Each seed is trained
 with one thread and with two, in such chunks and in chunks of a single step (or rollout): weights,
@@ -66,7 +66,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--seeds", type=int, default=4)
-    options.add_argument("--steps", type=int, default=40_000)
+    options.add_argument("--steps", type=int, default=10_000)
     options.add_argument("--record", action="store_true")
     chosen = options.parse_args()
     tables = {}
