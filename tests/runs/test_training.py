@@ -783,3 +783,17 @@ def test_the_best_network_waits_for_no_disk_in_short_runs(monkeypatch):
     np.testing.assert_array_equal(
         arrays(often.path, "best")["table"], arrays(large.path, "best")["table"]
     )
+
+
+def test_a_game_that_cannot_be_saved_is_said_to_begin_anew(tmp_path):
+    how = {**DQN, "env": "gym:MountainCar-v0", "eval_episodes": 1, "eval_max_steps": 10}
+    run, said = qlearn.train(out=tmp_path / "r", **how), []
+    learned_before = arrays(run.path)
+    qlearn.train(resume=run.path, steps=804, say=said.append)
+    assert said[-1] == (
+        "what was learned goes on exactly; gym:MountainCar-v0 cannot be saved and begins new games"
+    )
+    taken_up = arrays(run.path)
+    assert (learned_before["batch.taken_up"], taken_up["batch.taken_up"]) == (0, 1)
+    assert taken_up["counts"][0] == 804
+    np.testing.assert_array_equal(learned_before["params"], taken_up["params"])  # no update since
