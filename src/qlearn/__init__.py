@@ -22,6 +22,7 @@ _HOMES = {
     "load": "qlearn.runs.run",
     "make": "qlearn.envs.registry",
     "profile": "qlearn.profiling.profile",
+    "reproduce": "qlearn.runs.reproduce",
     "train": "qlearn.runs.training",
 }
 _ROOMS = ("losses",)  # parts of qlearn that are used by their name
@@ -34,13 +35,14 @@ if TYPE_CHECKING:
     from qlearn.errors import UserError
     from qlearn.profiling.profile import profile
     from qlearn.replay.buffer import ReplayBuffer
+    from qlearn.runs.reproduce import reproduce
     from qlearn.runs.run import Run, load
     from qlearn.runs.training import train
     from qlearn.trainer import QTrainer
 
 __all__ = [
     "QTrainer", "ReplayBuffer", "Run", "UserError", "__version__", "calibrate", "compare", "load",
-    "losses", "make", "profile", "train",
+    "losses", "make", "profile", "reproduce", "train",
 ]  # fmt: skip
 
 

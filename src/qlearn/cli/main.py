@@ -36,6 +36,7 @@ COMMANDS = {
     "runs": "list the runs",
     "set": "change a run while it is trained: epsilon, lr, ...",
     "save": "have a run write a checkpoint now",
+    "reproduce": "train a run again and say whether every bit is the same",
     "import": "make a run out of a file of weights",
     "export": "write what a run has learned: text, or a PyTorch state dict",
     "check": "find the mistakes in an environment of your own",

@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
@@ -28,7 +28,6 @@ from qlearn.algorithms.evaluation import Evaluation
 from qlearn.envs.raised import raised_inside
 from qlearn.errors import Diverged, EnvironmentFault, UserError
 from qlearn.runs import checkpoint
-from qlearn.runs.ahead import Turn
 from qlearn.runs.alarms import EXPLODING, Alarms
 from qlearn.runs.borders import Border
 from qlearn.runs.config import RunConfig, every, take_from
@@ -36,6 +35,7 @@ from qlearn.runs.files import SEAL, Growing, checksum_of, digest_of_first, expla
 from qlearn.runs.folder import RunFolder
 from qlearn.runs.learner import Learner
 from qlearn.runs.returns import Returns
+from qlearn.runs.rows import events, rows_of, turns
 from qlearn.runs.run import Run
 from qlearn.runs.stages import LEARN, Clock, Stages
 from qlearn.runs.steering import Steering
@@ -84,6 +84,9 @@ class Training:
         self.solved: tuple[float, int] | None = None
         self.best: Best | None = None
         self.steps_before = 0
+        self.stop_at: int | None = (
+            None  # the step at which to save and leave, before the budget is used up
+        )
         self.log_border = self._log_border()
         self.eval_border = self._eval_border()
         self._stops_at_episodes = "episodes" in inspect.signature(learner.advance).parameters
@@ -185,6 +188,8 @@ class Training:
                     self._wait()
                 if self._stop.is_set():
                     self._interrupt()
+                if self.stop_at is not None and self.env_steps >= self.stop_at:
+                    break
                 self._train_a_chunk()
                 self._look()
                 now = time.perf_counter()
@@ -200,7 +205,12 @@ class Training:
                 elif self.best is not None and self.best.waited(now):
                     self._if_the_disk_lets(self._write_best)
             self.clock.stop()
-            return self._finish()
+            return self._finish() if self.stop_at is None else self._rest()
+
+    def _rest(self) -> Run:
+        self._save()
+        self._end_as("interrupted")
+        return Run(self.folder)
 
     def _wait(self) -> None:
         """Paused: the clock stands, and who steers is still heard."""
@@ -244,7 +254,8 @@ class Training:
         by_steps = [border.next_steps(played) for border in borders]
         by_episodes = [border.episodes for border in borders if border.episodes > played]
         turn = self.steering.ahead.next_step
-        steps = min(filter(None, [steps, learner.config.steps, *by_steps, turn]))
+        known = [steps, learner.config.steps, *by_steps, turn, self.stop_at]
+        steps = min(filter(None, known))
         if not by_episodes:
             return learner.advance(steps)
         if self._stops_at_episodes:
@@ -510,25 +521,11 @@ class Training:
         return list(self._rows(0, size))
 
     def _rows(self, begin: int, end: float) -> Iterator[dict[str, Any]]:
-        """The rows of metrics.jsonl whose lines begin within these bytes; torn ones are left out."""
-        try:
-            with open(self.folder.path / "metrics.jsonl", "rb") as file:
-                file.seek(begin)
-                for line in file:
-                    if begin >= end:
-                        return
-                    begin += len(line)
-                    row = _row(line)
-                    if row:
-                        yield row
-                    elif line.strip() and line.endswith(b"\n"):
-                        self._say_once(
-                            "rows",
-                            f"{file.name} is damaged at byte {begin - len(line):,}: if a knob was"
-                            " set there, it is not set again",
-                        )
-        except FileNotFoundError:
-            return
+        return rows_of(self.folder.path, begin, end, self._damaged)
+
+    def _damaged(self, path: Path, byte: int) -> None:
+        text = f"{path} is damaged at byte {byte:,}: if a knob was set there, it is not set again"
+        self._say_once("rows", text)
 
     def _cut_metrics(self, size: int, kept: list[dict[str, Any]]) -> None:
         """To the lines of the checkpoint, and these after them; lines that are gone are told of."""
@@ -544,23 +541,6 @@ class Training:
             raise explained(error, path) from None
 
 
-def _row(line: bytes) -> dict[str, Any]:
-    """The row of a line; nothing where it is none, or says something else than was written."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    if not isinstance(row, dict):
-        return {}
-    machine = row.get("machine")
-    if not isinstance(machine, dict) or SEAL not in machine:
-        return row
-    seal = machine.pop(SEAL)
-    meant = checksum_of(row)
-    machine[SEAL] = seal
-    return row if seal == meant else {}
-
-
 def _whole_lines(file: BinaryIO, size: int) -> int:
     """How many of the first `size` bytes are lines to their end."""
     there = file.seek(0, os.SEEK_END)
@@ -574,19 +554,6 @@ def save_interval(wanted: float, took: float) -> float:
     """Seconds to the next checkpoint where the last one took so many: an interval that was set is
     kept, the usual one grows where saving would take too much of the time."""
     return max(wanted, took / MOST_SAVING) if wanted == RunConfig.checkpoint_seconds else wanted
-
-
-def events(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [row for row in rows if "event" in row and isinstance(row.get("env_steps"), int)]
-
-
-def turns(rows: Iterable[dict[str, Any]]) -> list[Turn]:
-    """When knobs were turned, and how they stood then."""
-    return [
-        (row["env_steps"], row["knobs"])
-        for row in events(rows)
-        if row["event"] == "set" and isinstance(row.get("knobs"), dict)
-    ]
 
 
 class Best:

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -64,9 +65,9 @@ class RunFolder:
                 "started": datetime.now().astimezone().isoformat(timespec="seconds"),
                 "started_ns": _now_after(path.parent),
                 **process.itself(),
-                "versions": _versions(),
+                "versions": versions(),
                 "processor": processor(),
-                "files": {str(place): _digest(place) for place in _files_of(record)},
+                "files": files_of(record),
                 **record,
             }
             folder.save()
@@ -106,21 +107,21 @@ class RunFolder:
     def _refuse_programs(self) -> None:
         """A folder that was given away may name a file of this machine, none that came with it."""
         home = os.path.realpath(self.path)
-        for path in _files_of(self.record):
+        for path in programs_of(self.record):
             place = os.path.realpath(path)
-            if path.suffix == ".py" and os.path.commonpath([home, place]) == home:
+            if os.path.commonpath([home, place]) == home:
                 raise UserError(f"{FILE} names {place}: a run brings no program with it")
 
     @property
     def notes(self) -> list[str]:
         """What a person should know who uses the run: its map or program was edited since."""
-        digests = self.record.get("files")
-        if not isinstance(digests, dict):  # older runs noted none
+        recorded, now = self.record.get("files"), files_of(self.record)
+        if not isinstance(recorded, dict):  # older runs noted none
             return []
         return [
             f"{place} is not what it was when {self.path.name} began: it is played as it is now"
-            for place in _files_of(self.record)
-            if str(place) in digests and digests[str(place)] != _digest(place)
+            for place in (*programs_of(self.record), str(self.record.get("env")))
+            if place in recorded and recorded[place] != now.get(place)
         ]
 
     def lock(self) -> None:
@@ -242,23 +243,6 @@ def _unused(home: Path, name: str) -> Path:
     return path
 
 
-def _files_of(record: dict[str, Any]) -> list[Path]:
-    """The maps and programs that a run names, by their whole paths or as they were typed."""
-    options, config = record.get("env_options", {}), record.get("config", {})
-    named = [record.get("env"), *options.values(), config.get("network")]
-    texts = [text for text in named if isinstance(text, str)]
-    programs = [Path(text.rpartition(":")[0]) for text in texts if ".py:" in text]
-    maps = [Path(text) for text in texts[:1] if text.endswith(".txt")]
-    return [path for path in programs if path.suffix == ".py"] + maps
-
-
-def _digest(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-    except OSError:
-        return None
-
-
 def _now_after(home: Path) -> int:
     """Now, and later than any run of the folder began: `last` is the newest, whatever clocks do."""
     now, put_back = time.time_ns(), False
@@ -266,6 +250,25 @@ def _now_after(home: Path) -> int:
         put_back = any(entry.stat().st_mtime_ns > now for entry in entries)
     began = [run.record.get("started_ns") or 0 for run in list_runs(home)] if put_back else []
     return max([now, *(each + 1 for each in began)])
+
+
+def programs_of(record: dict[str, Any]) -> Iterator[str]:
+    """The Python files that make its environment and its network again."""
+    options, config = record.get("env_options", {}), record.get("config", {})
+    for text in (record.get("env"), *options.values(), config.get("network")):
+        path, _, name = str(text).rpartition(":")
+        if name and path.endswith(".py"):
+            yield path
+
+
+def files_of(record: dict[str, Any]) -> dict[str, str]:
+    """All files that decide what is learned, and their checksums."""
+    init = record.get("config", {}).get("init") or ""
+    found = {}
+    for name in (*programs_of(record), record.get("env", ""), init, f"{init}.safetensors"):
+        with contextlib.suppress(OSError, ValueError):
+            found[str(name)] = hashlib.sha256(Path(name).read_bytes()).hexdigest()
+    return found
 
 
 def _holder(folder: Path) -> dict[str, Any]:
@@ -295,7 +298,7 @@ def _remove(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for package in VERSIONS:
         try:

@@ -173,12 +173,13 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
         )  # fmt: skip
     for note in _without_effect(learner, algo, engine, asked, None):
         say(note)
+    taken_up = _taken_up(record, saved)
     folder.lock()
     try:
         training = Training(folder, learner, started, watchers, say)
         begins = saved is None
         if saved is not None:
-            _restore(training, last, saved, engine)
+            restore(training, last, saved, engine)
             saved = None  # a replay a second time, as long as the training lasts
     except BaseException:
         folder.close()
@@ -189,6 +190,7 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
         engine=engine,
         config=asdict(settings),
         moves=[*record.get("moves", ()), *moved],
+        taken_up=taken_up,
         **process.itself(),
         log=asked.log,
         live=live_of(learner, training.settings),
@@ -227,7 +229,18 @@ def _saved(last: Path, say: Callable[[str], None]) -> tuple[Any, Any] | None:
         return arrays, about
 
 
-def _restore(training: Training, last: Path, saved: tuple[Any, Any], engine: str) -> None:
+def _taken_up(record: dict[str, Any], saved: tuple[Any, Any] | None) -> list[dict[str, int]]:
+    """Every step at which the run was resumed, and the budgets that it had until then."""
+    if saved is None:
+        return []
+    step = saved[1]["env_steps"]
+    known = record.get("taken_up", [])
+    budgets = next((each for each in known if each["env_steps"] >= step), record["config"])
+    now = {"env_steps": step, "steps": budgets["steps"], "episodes": budgets["episodes"]}
+    return [*(each for each in known if each["env_steps"] < step), now]
+
+
+def restore(training: Training, last: Path, saved: tuple[Any, Any], engine: str) -> None:
     try:
         training.restore(*saved)
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:

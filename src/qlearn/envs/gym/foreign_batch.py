@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import gymnasium
@@ -26,6 +25,7 @@ from qlearn.errors import EnvironmentFault, UserError
 # Gymnasium's modes, by the names it gives them; without a name it is the first.
 NEXT_STEP, SAME_STEP, DISABLED = "NextStep", "SameStep", "Disabled"
 KEPT_BOOKS = ("episodes", "last_length", "last_return", "last_score")
+LARGEST = float(np.finfo(np.float32).max)
 UNLIMITED = (1 << 31) - 1
 
 
@@ -122,8 +122,8 @@ class ForeignBatch(Batch):
         ended = self.terminated | self.truncated
         shaped = plain if self.environment.reward is None else self._replaced(ended)
         for rewards in (plain, shaped):
-            if not math.isfinite(rewards.dot(rewards)) and not np.isfinite(rewards).all():
-                raise EnvironmentFault(str(self._no_number(int(np.argmin(np.isfinite(rewards))))))
+            if not np.abs(rewards).max() <= LARGEST:
+                raise self._unlearnable(rewards)
         self.rewards[:] = shaped
         books["elapsed"] += self.valid
         books["shaped_return"] += shaped
@@ -137,6 +137,16 @@ class ForeignBatch(Batch):
             ):
                 books[last][ended] = books[running][ended]
                 books[running][ended] = 0
+
+    def _unlearnable(self, rewards: np.ndarray) -> EnvironmentFault:
+        """The first reward that is no number, or none of those that are learned from."""
+        copy = int(np.argmin(np.abs(rewards) <= LARGEST))
+        if not np.isfinite(rewards[copy]):
+            return EnvironmentFault(str(self._no_number(copy)))
+        return EnvironmentFault(
+            f"{self.environment.name}: `step` gave a reward of {rewards[copy]:g}, more than float32"
+            f" holds (copy {copy})"
+        )
 
     def _replaced(self, ended: np.ndarray) -> np.ndarray:
         """The user's own reward of every copy that made a step."""

@@ -33,6 +33,7 @@ from qlearn.errors import EnvironmentFault, UserError
 BEGIN, STEP = b"b", b"s"
 DONE, FAILED = b".", b"!"
 PATIENCE = 2.0  # seconds for a worker to end by itself before it is made to
+TO_BEGIN = 120.0  # the least that a worker is given to import and make its environments
 WHERE = getattr(signal, "SIGUSR1", None)  # asks a worker which line it is at
 SAYS_WHERE = 0.5  # seconds for the answer to that
 
@@ -50,7 +51,7 @@ class Workers:
         try:
             for low, high in pairwise(edges):
                 self.processes.append(_started(recipe, self.path, (envs, width, kind), low, high))
-            self._answers()
+            self._answers(recipe.patience and max(recipe.patience, TO_BEGIN))
         except BaseException:
             self.close()
             raise
@@ -68,13 +69,12 @@ class Workers:
         try:
             for process in self.processes:
                 _send(process, order)
-            self._answers()
+            self._answers(self.recipe.patience)
         except BaseException:  # orders and answers no longer match: there is no going on
             self.close()
             raise
 
-    def _answers(self) -> None:
-        patience = self.recipe.patience
+    def _answers(self, patience: float) -> None:
         until = time.monotonic() + patience if patience else None
         for process in self.processes:
             assert process.stdout is not None
