@@ -25,9 +25,12 @@ def available_megabytes() -> float:
         return math.inf
 
 
+MOST_BYTES = 2**80  # where it no longer matters how many: larger ones may be no floats
+
+
 def refuse_beyond(what: str, size: int, instead: str) -> None:
     """So many bytes at least, which `what` takes; `instead` is what would fit."""
-    free = available_megabytes()
+    free, size = available_megabytes(), min(size, MOST_BYTES)
     if size / MB > free:
         raise UserError(
             f"{what} take {size / MB:,.0f} MB, and {free:,.0f} MB of memory are free; {instead}"

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib import import_module
 
 import pytest
 
@@ -146,3 +147,31 @@ def test_a_disk_that_is_full(tmp_path):
         assert again.report["env_steps"] == straight.report["env_steps"]
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "grid", "--out"],
+        ["profile", "grid", "--html"],
+        ["export", "run", "--csv"],
+        ["watch", "run", "--png"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_no_file_is_not_written_over(tmp_path, monkeypatch, capsys, words):
+    """A pipe stands for the devices: renamed over, /dev/null would be a file for everybody."""
+    monkeypatch.chdir(tmp_path)
+    qlearn.train(out=tmp_path / "run", **HOW)
+    measuring = import_module("qlearn.compare.compare"), import_module("qlearn.profiling.own")
+    monkeypatch.setattr(measuring[0], "_measure", None)  # it is refused before
+    monkeypatch.setattr(measuring[1], "profile", None)
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    for name in ("folder.png", "pipe.png"):
+        assert main([*words, name]) == 2
+        said = capsys.readouterr().err
+        assert name in said
+        assert said.count("\n") == 1
+    assert (tmp_path / "pipe.png").is_fifo()
+    assert sorted(os.listdir(tmp_path)) == ["folder.png", "pipe.png", "run"]
