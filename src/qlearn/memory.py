@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from qlearn.errors import UserError
 
 MB = 1e6
+MOST_BYTES = 2**80  # where it no longer matters how many: larger ones may be no floats
 PROC = Path("/proc")
 # Of control groups, by how /proc/self/cgroup names them: where they are, and what theirs are called.
 GROUPS = {
@@ -90,7 +91,7 @@ def free_megabytes() -> float:
 
 def refuse_beyond(what: str, size: int, instead: str, digits: int = 0) -> None:
     """`what` ("a list takes", "lists take") needs so many bytes; `instead` is what would fit."""
-    free = free_megabytes()
+    free, size = free_megabytes(), min(size, MOST_BYTES)
     if size / MB > free:
         raise UserError(
             f"{what} {size / MB:,.{digits}f} MB, and {free:,.0f} MB of memory are free; {instead}"

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib import import_module
 
 import pytest
 
@@ -193,3 +194,31 @@ def test_a_clock_that_is_set_back_changes_nothing(monkeypatch, home):
     assert run.report["eval"] == straight.report["eval"]
     assert qlearn.load("last").path == run.path
     assert qlearn.train(resume="last", steps=5000).path == run.path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "grid", "--out"],
+        ["profile", "grid", "--html"],
+        ["export", "run", "--csv"],
+        ["watch", "run", "--png"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_no_file_is_not_written_over(tmp_path, monkeypatch, capsys, words):
+    """A pipe stands for the devices: renamed over, /dev/null would be a file for everybody."""
+    monkeypatch.chdir(tmp_path)
+    qlearn.train(out=tmp_path / "run", **HOW)
+    measuring = import_module("qlearn.compare.compare"), import_module("qlearn.profiling.own")
+    monkeypatch.setattr(measuring[0], "_measure", None)  # it is refused before
+    monkeypatch.setattr(measuring[1], "profile", None)
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    for name in ("folder.png", "pipe.png"):
+        assert main([*words, name]) == 2
+        said = capsys.readouterr().err
+        assert name in said
+        assert said.count("\n") == 1
+    assert (tmp_path / "pipe.png").is_fifo()
+    assert sorted(os.listdir(tmp_path)) == ["folder.png", "pipe.png", "run"]

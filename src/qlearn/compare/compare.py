@@ -14,6 +14,7 @@ from qlearn.compare.measure import ratio, spread, turns
 from qlearn.compare.targets import Asked, contenders
 from qlearn.compare.verdict import verdict
 from qlearn.errors import UserError
+from qlearn.runs.files import writable
 from qlearn.runs.folder import runs_folder
 
 DEFAULT_REPEATS = 10
@@ -52,12 +53,12 @@ def compare(
     say = say or (lambda _: None)
     asked = Asked(engines, algo, steps, episodes, seed, metric, headless, settings)
     compared = contenders(targets, asked)
+    path = writable(Path(out)) if out else _report_path()
     drawn = picture.path(plot) if plot is not None else None
     measured = _measure(compared, repeats, seed or 0, say)
     found, seconds = _found(compared, measured, lower_is_better)
     if profile or line:
         found["profiles"] = sides.profiles(compared, line, headless, seed or 0, say)
-    path = Path(out) if out else _report_path()
     report.write(path, found, seconds)
     found["report"] = str(path.absolute())
     if drawn is not None:

@@ -292,11 +292,19 @@ def positive(value: Any, where: str) -> int:
     return int(value)
 
 
+LONGEST_EPISODE = 10**12  # counted in 64 bits, with room for a training's overtime
+
+
 def limit_of(value: Any, where: str) -> int:
     if value is None:
         return 0
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 0:
         raise UserError(f"{where}`max_steps` must be a whole number, 0 for none, not {value!r}")
+    if value > LONGEST_EPISODE:
+        raise UserError(
+            f"{where}`max_steps` must be at most {LONGEST_EPISODE:,}, or 0 for no limit, not"
+            f" {value:,}"
+        )
     return int(value)
 
 

@@ -19,6 +19,7 @@ from qlearn.profiling.raw import Raw
 from qlearn.profiling.report import flame as flames
 from qlearn.profiling.report import html as pages
 from qlearn.profiling.summary import summary
+from qlearn.runs.files import writable
 from qlearn.runs.folder import runs_folder
 
 __all__ = ["NothingMeasured", "profile"]
@@ -61,6 +62,7 @@ def profile(
         "torch": torch,
         "seconds": seconds,
     }
+    page = None if html is None else writable(Path(html))
     words = _words(target)
     if words[0].endswith(".py"):
         argv = [*words[1:], *map(str, arguments)]
@@ -74,7 +76,7 @@ def profile(
         report, raw, stage_of = own.profile(str(target), asked, folder, options, output)
     report["folder"] = str(folder)
     report["options"] = _typed(options, memory=memory, flame=flame, prove=prove)
-    _write(report, raw, stage_of, folder, flame, Path(html) if html else folder / "report.html")
+    _write(report, raw, stage_of, folder, flame, page or folder / "report.html")
     return report
 
 

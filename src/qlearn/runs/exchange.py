@@ -22,7 +22,7 @@ from qlearn.nets import mlp
 from qlearn.nets.layout import OUT, Architecture
 from qlearn.runs.config import RunConfig
 from qlearn.runs.driver import Training
-from qlearn.runs.files import write_bytes
+from qlearn.runs.files import writable, write_bytes
 from qlearn.runs.folder import RunFolder
 from qlearn.runs.run import Run
 
@@ -226,9 +226,7 @@ def _target(file: str | Path) -> Path:
     path = Path(file).expanduser().absolute()
     if not path.parent.is_dir():
         raise UserError(f"cannot write {path}: there is no folder {path.parent}")
-    if path.exists() and not path.is_file():
-        raise UserError(f"cannot write {path}: it is there, and no file")
-    return path
+    return writable(path)
 
 
 def _arrays_of(learner: Any) -> dict[str, np.ndarray]:

@@ -33,9 +33,16 @@ def write_bytes(path: Path, data: bytes) -> None:
     write_parts(path, [data])
 
 
+def writable(path: Path) -> Path:
+    """Refuses a place where a folder, a device or a pipe is: a rename would put a file there."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"cannot write {path}: it is there, and no file")
+    return path
+
+
 def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """One after the other, so that a large file needs no memory of its own."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = writable(path).with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(draft, "wb") as file:
             for part in parts:

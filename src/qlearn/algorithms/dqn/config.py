@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qlearn.algorithms.live import DISCOUNT, EPSILON, LR, NUMBER, RESTLESS, STEPS, WHOLE, Knob
-from qlearn.algorithms.network.config import NetworkConfig
+from qlearn.algorithms.network.config import MOST_ROWS, NetworkConfig
 from qlearn.algorithms.network.own import name_of
 from qlearn.errors import UserError
 from qlearn.nets.adam import OPTIMISERS
@@ -89,6 +89,7 @@ class DqnConfig(NetworkConfig):
     def check(self, engine: str) -> None:
         self.check_network()
         self.at_least(1, "batch", "n_step", "target_every")
+        self.at_most(MOST_ROWS, "batch", "n_step", "target_every")
         self.at_least(0, "start", "updates")
         self.shares("persist", "alpha")
         if not 0.0 < self.tau <= 1.0:

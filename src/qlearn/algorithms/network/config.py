@@ -8,6 +8,8 @@ from qlearn.errors import UserError, closest
 from qlearn.nets.layout import Convolution, convolutions_of, widths_of
 
 DEVICES = ("cpu", "cuda")
+MOST_THREADS = 4096
+MOST_ROWS = 2**31 - 1  # of copies, of a batch: more have no index, nor memory
 PRECISIONS = ("float32", "tf32", "bf16")
 
 
@@ -77,6 +79,8 @@ class NetworkConfig:
     def check_network(self) -> None:
         self.at_least(1, "envs", "steps")
         self.at_least(0, "episodes", "clip", "until_every", "threads")
+        self.at_most(MOST_THREADS, "threads")
+        self.at_most(MOST_ROWS, "envs")
         self.shares("explorers", "restless")
         self.one_of(DEVICES, "device")
         self.one_of(PRECISIONS, "precision")
@@ -97,6 +101,12 @@ class NetworkConfig:
         for name in names:
             if not least <= getattr(self, name) < float("inf"):
                 raise UserError(f"{name} must be at least {least}, not {getattr(self, name):g}")
+
+    def at_most(self, most: int, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if value > most:
+                raise UserError(f"{name} must be at most {most:,}, not {str(value)[:24]}")
 
     def one_of(self, known: tuple[str, ...], name: str) -> None:
         if getattr(self, name) not in known:

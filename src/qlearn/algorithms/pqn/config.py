@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from qlearn.algorithms.live import DISCOUNT, EPSILON, LR, RESTLESS, WHOLE, Knob
-from qlearn.algorithms.network.config import NetworkConfig
+from qlearn.algorithms.network.config import MOST_ROWS, NetworkConfig
 from qlearn.algorithms.network.own import name_of
 from qlearn.errors import UserError
 from qlearn.nets.adam import OPTIMISERS
@@ -38,6 +38,7 @@ class PqnConfig(NetworkConfig):
     def check(self) -> None:
         self.check_network()
         self.at_least(1, "rollout", "epochs", "minibatch")
+        self.at_most(MOST_ROWS, "rollout", "minibatch")
         self.shares("lambda_")
         if self.optimiser not in OPTIMISERS:
             raise UserError(f"optimiser must be adam or radam, not {self.optimiser!r}")
