@@ -26,14 +26,14 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     from qlearn.runs.run import load
 
     found = load(arguments.run)
-    for note in found.folder.notes:
-        console.say(note)
     evaluation = found.evaluate(
         arguments.episodes,
         best=arguments.best,
         seed=arguments.seed,
         max_steps=arguments.max_steps,
     )
+    for note in found.folder.notes:
+        console.say(note)
     return {"run": str(found.path), **evaluation.report()}
 
 

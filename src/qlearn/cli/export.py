@@ -28,11 +28,13 @@ def run(arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
     from qlearn.runs.run import load
 
     found = load(arguments.run)
+    if arguments.csv is not None:
+        report = export_csv(found, arguments.csv, arguments.best)
+    else:
+        report = export_torch(found, arguments.torch, arguments.best)
     for note in found.folder.notes:
         console.say(note)
-    if arguments.csv is not None:
-        return export_csv(found, arguments.csv, arguments.best)
-    return export_torch(found, arguments.torch, arguments.best)
+    return report
 
 
 def show(report: dict[str, Any], console: Console) -> None:

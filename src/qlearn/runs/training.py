@@ -144,8 +144,6 @@ def train(
 def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     """Goes on where the run stopped; from its start where it never came to a checkpoint."""
     record, say = folder.whole(), asked.say
-    for note in folder.notes:
-        say(note)
     for key in ("algo", "seed"):
         if getattr(asked, key) not in (None, "auto", record[key]):
             raise UserError(f"{_keeps(key)} ({record[key]})")
@@ -153,6 +151,7 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     last = folder.path / "checkpoints" / "last"
     finished = folder.status == "done" and not _enlarge(config, asked)
     if finished and (checkpoint.is_whole(last) or not checkpoint.exists(last)):
+        _say_all(folder.notes, say)
         say(f"{folder.path.name} is finished; a larger --steps or --episodes would go on")
         return Run(folder)
     if folder.status == "running":
@@ -196,6 +195,7 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
         live=live_of(learner, training.settings),
         **_where(learner),
     )
+    _say_all(folder.notes, say)
     if begins:
         say(f"{folder.path.name} has no checkpoint yet; starting again from its configuration")
         training.begin_again()
@@ -212,6 +212,11 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
                 " new games"
             )
     return training.run()
+
+
+def _say_all(notes: Sequence[str], say: Callable[[str], None]) -> None:
+    for note in notes:
+        say(note)
 
 
 def _saved(last: Path, say: Callable[[str], None]) -> tuple[Any, Any] | None:
