@@ -9,8 +9,8 @@ from typing import Any
 # All else is compared. Wall time and speeds, and what counts them:
 OF_THE_MACHINE = {
     "metrics": {"machine"},
-    # `metrics_bytes` counts the digits of the times, too; the checksum is of all these.
-    "manifest": {"train_seconds", "stages", "metrics_bytes", "checksum"},
+    # `metrics_bytes` counts the digits of the times, too; the checksums are of all these.
+    "manifest": {"train_seconds", "stages", "metrics_bytes", "metrics_sha256", "checksum"},
     "result": {
         "run", "threads", "compile_seconds", "train_seconds", "total_seconds", "steps_per_second",
         "solved_at_seconds", "stages", "peak_memory_mb",

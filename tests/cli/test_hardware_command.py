@@ -157,7 +157,7 @@ def cut(text):
         ("manifest.json", lambda text: text.replace('"Q8.8"', '"Q2.1"'), "Q2.1 has 3 bits"),
         ("problem.json", cut, "problem.json is damaged"),
         ("problem.json", lambda text: "{}", "is damaged"),
-        ("problem.json", None, "problem.json: No such file"),
+        ("problem.json", None, "problem.json: no such file"),
         ("rtl/agent_ring.sv", None, "has lost rtl/agent_ring.sv: generate it again"),
         ("tb/bench.sv", None, "has lost tb/bench.sv"),
         ("manifest.json", None, "holds no design"),

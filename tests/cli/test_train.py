@@ -85,7 +85,7 @@ def test_resume_goes_on_and_says_when_there_is_nothing_to_do(capsys):
     assert find_run("last").record["config"]["steps"] == 900
 
 
-@pytest.mark.parametrize("words", ["--engine numba", "--algo pqn", "--seed 4", "--init 3"])
+@pytest.mark.parametrize("words", ["--algo pqn", "--seed 4", "--init 3"])
 def test_a_resumed_run_keeps_what_it_was_made_of(capsys, words):
     answer(capsys, *DICT, "--steps", "200")
     assert main(["train", "--resume", "last", "--steps", "400", *words.split()]) == 2

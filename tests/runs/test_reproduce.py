@@ -206,7 +206,7 @@ def test_what_cannot_be_reproduced_is_one_line(tmp_path, home, capsys):
     shutil.copytree(run.path, tmp_path / "o")
     for path in (tmp_path / "o" / "checkpoints").iterdir():
         path.unlink()
-    RunFolder.open(run.path).update(status="running", pid=os.getppid())
+    RunFolder.open(run.path).update(status="running", pid=os.getppid(), pid_started=None)
     for words, message in (
         ([str(run.path)], "r is still being trained"),
         ([str(tmp_path / "o")], "o has come to no checkpoint"),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LEAST_SECONDS = 0.01  # two samples; less is chance
 FLOOR = 0.01  # of the working seconds; what is less is not worth a person's time
+LEAST_GROWTH_MB = 16.0  # of memory, where that is the fault
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Finding:
     fix: str = ""
     sizes: dict[str, Any] = field(default_factory=dict)
     proof: Measured | None = None
+    growth_mb: float = 0.0  # of memory by it: a fault, however little time it takes
     trade: bool = False  # faster, and something else is learned: promised to nobody
     parts: tuple[ast.AST, ...] = ()  # what would go, where several findings want the same
 
@@ -69,6 +71,7 @@ def collect(facts: Facts, rules: Iterable[ModuleType]) -> list[Finding]:
             _weigh(finding, facts.working_seconds)
             place = finding.rule, finding.file, finding.parts or finding.line
             worth = finding.share >= FLOOR and finding.seconds >= LEAST_SECONDS
+            worth = worth or finding.growth_mb >= LEAST_GROWTH_MB
             if worth and finding.seconds > getattr(found.get(place), "seconds", 0.0):
                 found[place] = finding
     return by_worth(found.values())

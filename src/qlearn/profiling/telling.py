@@ -22,6 +22,7 @@ def finding(
     seconds: float | None = None,
     parts: Iterable[Site] | None = None,
     sizes: dict[str, Any] | None = None,
+    growth_mb: float = 0.0,
     faster: bool = True,
     trade: bool = False,
 ) -> Finding:
@@ -43,6 +44,7 @@ def finding(
         why=why,
         fix=fix,
         sizes=sizes or {},
+        growth_mb=growth_mb,
         trade=trade,
         parts=tuple(part.node for part in ([site] if parts is None else parts)),
     )

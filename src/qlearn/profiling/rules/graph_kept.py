@@ -34,6 +34,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             + (f"; memory grew by {growth:.0f} MB" if growth >= 1 else ""),
             telling.diff(site.text, _replaced(site.text, kept)),
             seconds=seconds,
+            growth_mb=growth,
             sizes={"threads": facts.torch_threads},
         )
 
