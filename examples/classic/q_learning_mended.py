@@ -1,4 +1,4 @@
-"""q_learning.py, with everything mended that `qlearn profile` says of it.
+"""q_learning.py, with everything mended that `qlearn profile` says of it, and nothing else.
 
 A place is a number, the table a list of rows that is changed where it lies; rewards, ends and
 neighbours are looked up, and a step makes no object, no copy and no call of NumPy. It learns what
@@ -32,30 +32,32 @@ class Agent:
     """Learns a list of rows, one for each place."""
 
     def __init__(self, alpha=0.5, gamma=0.9, epsilon=0.1):
+        self.state = NUMBER[START]
         self.alpha, self.gamma, self.epsilon = alpha, gamma, epsilon
         self.plot_reward = []
         self.Q = [[0.0] * len(ACTIONS) for _ in PLACES]
 
-    def Action(self, row):
+    def Action(self):
         """Epsilon-greedy."""
         if random.random() <= self.epsilon:
             return random.choice(ACTIONS)
+        row = self.Q[self.state]
         return row.index(max(row))
 
     def Q_Learning(self, episodes):
         for _ in range(episodes):
-            state, rewards = NUMBER[START], 0
-            while not END[state]:
-                row = self.Q[state]
-                action = self.Action(row)
-                reward, next_state = REWARD[state], NEXT[state][action]
+            self.state, rewards = NUMBER[START], 0
+            while not END[self.state]:
+                action = self.Action()
+                reward, next_state = REWARD[self.state], NEXT[self.state][action]
+                row = self.Q[self.state]
                 row[action] = (1 - self.alpha) * row[action] + self.alpha * (
                     reward + self.gamma * max(self.Q[next_state])
                 )
                 rewards += reward
-                state = next_state
-            self.Q[state] = [float(REWARD[state])] * len(ACTIONS)
-            self.plot_reward.append(rewards + REWARD[state])
+                self.state = next_state
+            self.Q[self.state] = [float(REWARD[self.state])] * len(ACTIONS)
+            self.plot_reward.append(rewards + REWARD[self.state])
 
 
 def run_q_learning(episodes=10_000):
