@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from qlearn.errors import UserError
 from qlearn.runs.folder import RunFolder
+from qlearn.runs.rows import events, row_of
 
 LOOK_SECONDS = 0.02
 STATUS_SECONDS = 1.0  # between two looks whether the trainer is still there
@@ -70,9 +70,4 @@ class Answers:
 
 def events_in(line: bytes) -> list[dict[str, Any]]:
     """The event of a line of metrics.jsonl, where it is one."""
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return []
-    whole = isinstance(row, dict) and "event" in row and isinstance(row.get("env_steps"), int)
-    return [row] if whole else []
+    return events([row_of(line)])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from qlearn import plotting
 from qlearn.errors import UserError
 from qlearn.runs.folder import RunFolder
+from qlearn.runs.rows import rows_of
 
 TRAINING, GREEDY = "#2f6db5", "#d4552b"
 SMOOTHED_FROM = 30  # points; fewer are shown as they are
@@ -29,17 +29,10 @@ def title_of(record: dict[str, Any]) -> str:
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl; one torn off by a crash, or damaged, is left out."""
-    rows: list[Any] = []
     try:
-        with open(path, "rb") as file:
-            for line in file:
-                with contextlib.suppress(ValueError, RecursionError):
-                    rows.append(json.loads(line))
-    except FileNotFoundError:
-        return []
+        return list(rows_of(path.parent, 0, inf))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    return [row for row in rows if isinstance(row, dict)]
 
 
 def training_returns(rows: list[dict[str, Any]]) -> np.ndarray:

@@ -84,9 +84,7 @@ class Training:
         self.solved: tuple[float, int] | None = None
         self.best: Best | None = None
         self.steps_before = 0
-        self.stop_at: int | None = (
-            None  # the step at which to save and leave, before the budget is used up
-        )
+        self.stop_at: int | None = None  # the step to save and leave at, whatever the budget
         self.log_border = self._log_border()
         self.eval_border = self._eval_border()
         self._stops_at_episodes = "episodes" in inspect.signature(learner.advance).parameters
