@@ -25,6 +25,7 @@ from .torch_trace import TorchTrace
 VERSION = 1
 PERIOD = 0.01
 EARLY, LATER_PERIOD = 3.0, 0.02  # seconds with more samples, for scripts that are over soon
+IMPORTS_PERIOD = 0.03  # stacks are deep there, and all of it new: nearly a millisecond a sample
 WATCH_PERIOD, ALONE_PERIOD = 0.05, 0.25  # beside other threads of the script's, and without
 HANDOVER = 5e-5  # seconds in which the main thread leaves the interpreter to the one that watches
 FLUSH_EVERY = 1.0
@@ -140,6 +141,8 @@ class Measure:
             self._steps.tick(frame, now)
             return
         self._last += self._steps.claim()
+        if self._importing and now - self._last < IMPORTS_PERIOD:
+            return
         if frame is None or is_ours(frame.f_code):
             return  # between two steps of the script, where no sample is ever taken
         stack = self._places.stack(frame)
