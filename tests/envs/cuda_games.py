@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from qlearn.envs import registry
+from qlearn.envs.builtin.snake_views import VIEWS
 from qlearn.envs.cuda import CudaBatch
 from qlearn.errors import UserError
 
@@ -136,11 +137,11 @@ def cartpole():
 
 
 def snake():
-    for number, sight in enumerate(("board", "features", "flat")):
+    for number, view in enumerate(VIEWS):
         for actions in ("relative", "absolute"):
             options = {
                 **FIELD,
-                "observation": sight,
+                "observation": view,
                 "actions": actions,
                 "approach_reward": 0.1 * number,
                 "starve_after": 0 if number else 3,

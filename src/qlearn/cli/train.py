@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--init", metavar="SEED|FILE", help="the same untrained weights for every run"
     )
     parser.add_argument(
-        "--preset", metavar="NAME", help="settings known to do well: mountaincar, lunarlander"
+        "--preset",
+        metavar="NAME",
+        help="settings known to do well: quick, strong, master (snake), mountaincar, lunarlander",
     )
     parser.add_argument("--out", metavar="DIR", help="the run's own folder")
     parser.add_argument(

@@ -22,7 +22,14 @@ def names() -> list[str]:
     return sorted(file.name[:-5] for file in files if file.name.endswith(".toml"))
 
 
+def file_of(name: str) -> str:
+    """Of presets of one environment the second word is enough: `strong` is `snake-strong`."""
+    meant = [known for known in names() if known.partition("-")[2] == name]
+    return meant[0] if len(meant) == 1 else name
+
+
 def read(name: str) -> Preset:
+    name = file_of(name)
     if name not in names():
         raise UserError(
             f"there is no preset '{name}'{closest(name, names())}; there are {', '.join(names())}"

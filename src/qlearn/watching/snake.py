@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qlearn.envs.builtin.snake import NO_FOOD, columns_right, rows_down
+from qlearn.envs.builtin.snake_views import NO_FOOD, columns_right, rows_down
 from qlearn.watching.bars import WIDTH as BARS
 from qlearn.watching.bars import bars
 from qlearn.watching.palette import BODY, step_of

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import qlearn
-from qlearn.envs.builtin.snake import DOWN, LEFT, RIGHT, UP
+from qlearn.envs.builtin.snake_views import DOWN, LEFT, RIGHT, UP, VIEWS
 from qlearn.envs.plain import PlainGame
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
@@ -38,6 +38,7 @@ class SlowSnake:
         self.body = body_of(state, size)
         self.heading = int(state["heading"])
         self.food = divmod(int(state["food"]), size)
+        self.hunger = 0
 
     def turned(self, action, relative):
         if relative:
@@ -58,17 +59,35 @@ class SlowSnake:
     def step(self, action, relative):
         """(reward, terminated, whether it ate); where the food comes next is up to chance."""
         self.heading = self.turned(action, relative)
+        self.hunger += 1
         if self.deadly(self.heading):
             return REWARDS["death_reward"], True, False
         before = self.to_food()
         self.body.append(self.ahead(self.heading))
         if self.body[-1] == self.food:
+            self.hunger = 0
             reward = REWARDS["step_reward"] + REWARDS["food_reward"]
             won = len(self.body) == self.size**2
             return reward + REWARDS["win_reward"] * won, won, True
         del self.body[0]
         approach = REWARDS["approach_reward"] * (before - self.to_food())
         return REWARDS["step_reward"] + approach, False, False
+
+    def around(self):
+        """A board in the middle of nothing, the head moved to its middle, turned by the library."""
+        size = self.size
+        planes = np.zeros((2, 3 * size, 3 * size))
+        for age, (row, column) in enumerate(self.body[:-1], 1):
+            planes[0][size + row, size + column] = 0.2 + 0.8 * age / size**2
+        planes[1][size + self.food[0], size + self.food[1]] = 1.0
+        row, column = self.body[-1]
+        seen = planes[:, row + 1 : row + 2 * size, column + 1 : column + 2 * size]
+        place = np.zeros((size, size))
+        place[row, column] = 1.0
+        turned = (np.rot90(part, self.heading, axes=(-2, -1)) for part in (seen, place))
+        return np.concatenate(
+            [*(part.reshape(-1) for part in turned), [self.hunger / (2 * size**2 + 50)]]
+        )
 
     def board(self):
         """Planes as they lie, then turned by the library until the snake faces up."""
@@ -107,7 +126,7 @@ def test_every_step_and_every_observation_is_the_slow_snakes(actions):
     copies, steps, relative = 24, 250, actions == "relative"
     batches = {
         kind: make(envs=copies, seed=7, observation=kind, actions=actions, **REWARDS)
-        for kind in ("board", "features", "flat")
+        for kind in VIEWS
     }
     for batch in batches.values():
         batch.reset()
@@ -138,6 +157,7 @@ def test_every_step_and_every_observation_is_the_slow_snakes(actions):
             if ate:
                 snake.food = divmod(int(states[k]["food"]), SIZE)
                 assert snake.food not in snake.body
+            np.testing.assert_allclose(shown["around"], snake.around(), atol=1e-6)
             np.testing.assert_allclose(shown["board"], snake.board(), atol=1e-6)
             np.testing.assert_array_equal(shown["features"], snake.features())
             np.testing.assert_array_equal(shown["flat"], snake.flat())
@@ -224,7 +244,7 @@ def test_a_full_board_is_won():
     assert won >= 8
 
 
-@pytest.mark.parametrize("kind", ["board", "features", "flat"])
+@pytest.mark.parametrize("kind", VIEWS)
 def test_a_full_board_can_be_observed(kind):
     game = PlainGame(
         find("snake", {"size": 4, "distance_to_border": 0, "observation": kind}), autoreset=False
@@ -490,7 +510,7 @@ def test_boards_of_every_size(size):
         ({"start_length": 11}, "a board of 10x10 has no room for a straight snake of 11"),
         ({"size": 5, "start_length": 6}, "lower env.start_length or raise env.size"),
         ({"starve_after": -1}, "env.starve_after must be at least 0"),
-        ({"observation": "pixels"}, "must be one of board, features, flat, not 'pixels'"),
+        ({"observation": "pixels"}, "must be one of around, board, features, flat, not 'pixels'"),
         ({"actions": "both"}, "must be one of relative, absolute"),
     ],
 )

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from qlearn.envs.builtin.snake_views import (
+    AROUND,
+    BOARD,
+    FEATURES,
+    LEAST,
+    NO_FOOD,
+    OCCUPIED,
+    VIEWS,
+    body_cell,
+    columns_right,
+    deadly,
+    numbers_of,
+    observe_around,
+    observe_board,
+    observe_features,
+    observe_flat,
+    rows_down,
+)
 from qlearn.errors import UserError
 from qlearn.rng import integers
 
-# Headings, clockwise, are also the absolute actions.
-UP, RIGHT, DOWN, LEFT = 0, 1, 2, 3
 # Relative actions, in the order of the game that everyone trains (seed 004's).
 STRAIGHT, TURN_RIGHT, TURN_LEFT = 0, 1, 2
-BOARD, FEATURES, FLAT = 0, 1, 2
-
-OCCUPIED = -1
-NO_FOOD = -1
-
-
-def rows_down(heading):
-    return int(heading == DOWN) - int(heading == UP)
-
-
-def columns_right(heading):
-    return int(heading == RIGHT) - int(heading == LEFT)
 
 
 def take(state, cell):
@@ -48,11 +52,6 @@ def place_food(state, rng):
         state.food = int(state.free[integers(rng, state.n_free)])
 
 
-def body_cell(state, k, room):
-    """The cell of the k-th block from the tail, 0 being the tail itself."""
-    return int(state.ring[(state.head + 1 - state.length + k) & (room - 1)])
-
-
 def next_heading(state, action, relative):
     if relative:
         if action == TURN_RIGHT:
@@ -63,82 +62,6 @@ def next_heading(state, action, relative):
     if action == (state.heading + 2) & 3:  # a snake cannot turn back into its neck
         return state.heading
     return action
-
-
-def deadly(state, row, column, size, room):
-    """Whether the head would die there. The tail's cell is free: the tail moves on."""
-    if row < 0 or row >= size or column < 0 or column >= size:
-        return True
-    cell = row * size + column
-    return state.slot[cell] == OCCUPIED and cell != body_cell(state, 0, room)
-
-
-def observe_board(state, obs, world):
-    """Three planes turned so that the snake faces up: head, body by remaining time, food."""
-    size = world.size
-    cells = size * size
-    for k in range(3 * cells):
-        obs[k] = 0.0
-    # The turned place of (row, column) is a linear function of both.
-    heading = state.heading
-    start, per_row, per_column = 0, size, 1
-    if heading == RIGHT:
-        start, per_row, per_column = (size - 1) * size, 1, -size
-    elif heading == DOWN:
-        start, per_row, per_column = cells - 1, -size, -1
-    elif heading == LEFT:
-        start, per_row, per_column = size - 1, -1, size
-    length = state.length
-    share = 0.5 / length
-    mask = world.room - 1
-    tail = state.head + 1 - length
-    for k in range(length):
-        cell = int(state.ring[(tail + k) & mask])
-        row = cell // size
-        place = start + per_row * row + per_column * (cell - row * size)
-        obs[cells + place] = 0.5 + share * (k + 1)
-    head = int(state.ring[state.head & mask])
-    row = head // size
-    obs[start + per_row * row + per_column * (head - row * size)] = 1.0
-    if state.food != NO_FOOD:
-        row = state.food // size
-        obs[2 * cells + start + per_row * row + per_column * (state.food - row * size)] = 1.0
-
-
-def observe_features(state, obs, world):
-    """The classic eleven: danger straight, right, left; heading; where the food is."""
-    size = world.size
-    head = int(state.ring[state.head & (world.room - 1)])
-    row = head // size
-    column = head - row * size
-    for k in range(3):  # straight, right, left
-        heading = (state.heading + k + k // 2) & 3
-        ahead = deadly(
-            state, row + rows_down(heading), column + columns_right(heading), size, world.room
-        )
-        obs[k] = 1.0 if ahead else 0.0
-    obs[3] = 1.0 if state.heading == LEFT else 0.0
-    obs[4] = 1.0 if state.heading == RIGHT else 0.0
-    obs[5] = 1.0 if state.heading == UP else 0.0
-    obs[6] = 1.0 if state.heading == DOWN else 0.0
-    food_row = row
-    food_column = column
-    if state.food != NO_FOOD:
-        food_row = state.food // size
-        food_column = state.food - food_row * size
-    obs[7] = 1.0 if food_column < column else 0.0
-    obs[8] = 1.0 if food_column > column else 0.0
-    obs[9] = 1.0 if food_row < row else 0.0
-    obs[10] = 1.0 if food_row > row else 0.0
-
-
-def observe_flat(state, obs, world):
-    """The board as it lies: 0 free, 1 body, 2 head, 3 food."""
-    for cell in range(world.size * world.size):
-        obs[cell] = 1.0 if state.slot[cell] == OCCUPIED else 0.0
-    obs[int(state.ring[state.head & (world.room - 1)])] = 2.0
-    if state.food != NO_FOOD:
-        obs[state.food] = 3.0
 
 
 # A board is learned long and with many copies: most of it is snake only once the snake is long.
@@ -167,7 +90,7 @@ class Snake:
 
     options = {
         "size": 10,
-        "observation": ("board", "features", "flat"),
+        "observation": VIEWS,
         "actions": ("relative", "absolute"),
         "start_length": 3,
         "distance_to_border": 3,
@@ -202,20 +125,18 @@ class Snake:
             raise UserError("env.starve_after must be at least 0 (0: by the board's size)")
         cells = size * size
         room = 1 << (cells - 1).bit_length()  # the ring's length, a power of two
-        observations = {"board": (3 * cells,), "features": (11,), "flat": (cells,)}
+        view = options["observation"]
         relative = options["actions"] == "relative"
         return {
             "actions": 3 if relative else 4,
             "action_names": ("straight", "right", "left")
             if relative
             else ("up", "right", "down", "left"),
-            "observation": observations[options["observation"]],
-            "planes": {"board": (3, size, size), "flat": (1, size, size)}.get(
-                options["observation"]
-            ),
+            "observation": (numbers_of(view, size),),
+            "planes": {"board": (3, size, size), "flat": (1, size, size)}.get(view),
             "low": 0.0,
-            "settings": FEATURES_SETTINGS if options["observation"] == "features" else SETTINGS,
-            "high": 3.0 if options["observation"] == "flat" else 1.0,
+            "settings": FEATURES_SETTINGS if view == "features" else SETTINGS,
+            "high": 3.0 if view == "flat" else 1.0,
             "state": {
                 "ring": ("int16", room),  # cells of the body, the head at `head`
                 "free": ("int16", room),  # the free cells, in no order
@@ -229,7 +150,8 @@ class Snake:
             },
             "world": {
                 "room": room,
-                "sight": ("board", "features", "flat").index(options["observation"]),
+                "sight": VIEWS.index(view),
+                "share": (1.0 - LEAST) / cells,
                 "relative": relative,
                 "starve_after": options["starve_after"] or 2 * cells + 50,
                 "distance_to_border": border,
@@ -304,7 +226,9 @@ class Snake:
 
     @staticmethod
     def observe(state, obs, world):
-        if world.sight == BOARD:
+        if world.sight == AROUND:
+            observe_around(state, obs, world)
+        elif world.sight == BOARD:
             observe_board(state, obs, world)
         elif world.sight == FEATURES:
             observe_features(state, obs, world)
