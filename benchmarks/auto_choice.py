@@ -20,11 +20,12 @@ from qlearn.compare.calibrate import calibrate
 from qlearn.compare.measure import alternate, ratio, spread
 from qlearn.envs.registry import find
 
+BOARD = {"observation": "board"}
 TASKS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "CartPole 4-64-64-2": ("cartpole", {}, {}),
     "Snake features 11-256-3": ("snake", {"observation": "features"}, {"hidden": "256"}),
-    "Snake board 300-256-256-3": ("snake", {}, {"hidden": "256x256"}),
-    "Snake board, 16x3x1 and 128": ("snake", {}, {"conv": "16x3x1", "hidden": "128"}),
+    "Snake board 300-256-256-3": ("snake", BOARD, {"hidden": "256x256"}),
+    "Snake board, 16x3x1 and 128": ("snake", BOARD, {"conv": "16x3x1", "hidden": "128"}),
 }
 AUTO = "auto"
 LEAST_SHARE = 0.9

@@ -34,7 +34,7 @@ DEFAULT = "as it is"
 
 
 def learner(**settings: Any) -> TorchPqn:
-    environment = find("snake")
+    environment = find("snake", {"observation": "board"})
     settings = {"envs": COPIES, "rollout": 32, "minibatch": ROWS, "threads": 1, **settings}
     config = registry.configure("pqn", settings, environment, "torch")
     return TorchPqn(environment, config, 0)

@@ -39,7 +39,7 @@ def work(environment, algo="pqn", **settings):
 
 
 CARTPOLE = find("cartpole")
-BOARD = find("snake")
+BOARD = find("snake", {"observation": "board"})
 FAST = (rate("fused", 1, 200_000.0), rate("fused", 2, 314_159.0))
 SLOW = (rate("torch", 1, 21_234.0), rate("torch", 2, 9_000.0))
 

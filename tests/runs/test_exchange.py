@@ -282,7 +282,7 @@ def test_what_was_asked_for_stays_and_the_error_says_what_would_fit(capsys, here
     assert said.endswith("; --set env.observation=flat env.actions=absolute would\n")
     saved(perceptron(12, 8, 3))
     said = complaint(capsys, "import", "model.pth", "--env", "snake")
-    assert said.endswith("does not fit: 0 takes 12 inputs, snake shows 300\n")
+    assert said.endswith("does not fit: 0 takes 12 inputs, snake shows 823\n")
     assert not (here / "runs").exists()
 
 

@@ -122,7 +122,7 @@ def test_every_layer_that_does_not_fit_is_named(tmp_path):
     from qlearn.envs.registry import find
     from qlearn.nets.module import packed
 
-    snake = find("snake")
+    snake = find("snake", {"observation": "board"})
 
     def network(hidden, conv, init=""):
         settings = {"hidden": hidden, "conv": conv, "init": init}

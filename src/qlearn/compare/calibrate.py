@@ -37,17 +37,24 @@ class Workload(NamedTuple):
 
 FEW = {"envs": 32, "rollout": 4, "minibatch": 128, "epochs": 1}  # a turn is whole rollouts
 REPLAY = {"start": 100, "replay": 20_000}
+BOARD = {"env.observation": "board"}
 WORKLOADS = (
     Workload("CartPole 64x64", "pqn", "cartpole", {}),
     Workload("Snake features 256", "pqn", "snake", {"env.observation": "features"}),
-    Workload("Snake board 256x256", "pqn", "snake", {}),
-    Workload("Snake board 256x256, minibatch 128", "pqn", "snake", FEW),
-    Workload("Snake board 1024x1024", "pqn", "snake", {"hidden": "1024x1024", **FEW}),
-    Workload("Snake board 8x3x1", "pqn", "snake", {"conv": "8x3x1", "hidden": "64", **FEW}),
-    Workload("Snake board 32x3x1,64x3x1", "pqn", "snake", {"conv": "32x3x1,64x3x1", **FEW}),
+    Workload("Snake board 256x256", "pqn", "snake", BOARD),
+    Workload("Snake board 256x256, minibatch 128", "pqn", "snake", {**BOARD, **FEW}),
+    Workload("Snake board 1024x1024", "pqn", "snake", {**BOARD, "hidden": "1024x1024", **FEW}),
+    Workload(
+        "Snake board 8x3x1", "pqn", "snake", {**BOARD, "conv": "8x3x1", "hidden": "64", **FEW}
+    ),
+    Workload(
+        "Snake board 32x3x1,64x3x1", "pqn", "snake", {**BOARD, "conv": "32x3x1,64x3x1", **FEW}
+    ),
     Workload("CartPole 64x64", "dqn", "cartpole", REPLAY),
-    Workload("Snake board 256x256", "dqn", "snake", REPLAY),
-    Workload("Snake board 8x3x1", "dqn", "snake", {"conv": "8x3x1", "hidden": "64", **REPLAY}),
+    Workload("Snake board 256x256", "dqn", "snake", {**BOARD, **REPLAY}),
+    Workload(
+        "Snake board 8x3x1", "dqn", "snake", {**BOARD, "conv": "8x3x1", "hidden": "64", **REPLAY}
+    ),
 )
 
 

@@ -23,7 +23,7 @@ from qlearn.nets.layout import OUT, Architecture
 from qlearn.runs.config import RunConfig
 from qlearn.runs.driver import Training
 from qlearn.runs.files import writable, write_bytes
-from qlearn.runs.folder import RunFolder
+from qlearn.runs.folder import RunFolder, with_view
 from qlearn.runs.run import Run
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def import_run(
     record = {
         "env": environment.target or env,
         "env_name": environment.name,
-        "env_options": options,
+        "env_options": with_view(environment, options),
         "algo": ALGO,
         "engine": ENGINE,
         "device": "cpu",

@@ -84,6 +84,7 @@ class RunFolder:
             folder.record = read_sealed(path / FILE, FORMAT, "run")
         except Damaged as error:
             raise Damaged(f"{error}{folder._offer()}") from None
+        _say_the_view(folder.record)
         return folder
 
     def _offer(self) -> str:
@@ -310,3 +311,17 @@ def versions() -> dict[str, str]:
 
 def processor() -> dict[str, Any]:
     return {"name": processor_name(), "cores": os.cpu_count(), "system": platform.system()}
+
+
+def with_view(environment: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a run, and how it sees even where that is the default: defaults change."""
+    if "observation" not in getattr(environment, "choices", ()):
+        return options
+    return {"observation": environment.options["observation"], **options}
+
+
+def _say_the_view(record: dict[str, Any]) -> None:
+    """Runs that do not say how they see are older than Snake's `around`."""
+    options = record.get("env_options")
+    if record.get("env") == "snake" and isinstance(options, dict):
+        options.setdefault("observation", "board")

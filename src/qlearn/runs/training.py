@@ -19,7 +19,7 @@ from qlearn.runs import checkpoint, process
 from qlearn.runs.config import take_from
 from qlearn.runs.driver import Interrupted, Training, peak_memory_mb
 from qlearn.runs.files import Damaged
-from qlearn.runs.folder import RunFolder, find_run
+from qlearn.runs.folder import RunFolder, find_run, with_view
 from qlearn.runs.knobs import live_of
 from qlearn.runs.learner import resumed
 from qlearn.runs.loggers import loggers, named
@@ -123,7 +123,7 @@ def train(
     record = {
         "env": environment.target or env,
         "env_name": environment.name,
-        "env_options": options,
+        "env_options": with_view(environment, options),
         "algo": algo,
         "engine": engine,
         **_where(learner),

@@ -28,7 +28,7 @@ PQN = {"envs": 8, "rollout": 8, "epochs": 2, "minibatch": 32, "hidden": "16", "s
 GAMES = {
     "cartpole": ("cartpole", {"max_steps": 13}, {}),  # the pole falls, and time runs out
     "grid": ("grid", {"max_steps": 9}, {}),  # states, one input each
-    "conv": ("snake", {"size": 4, "starve_after": 9, "distance_to_border": 1},
+    "conv": ("snake", {"observation": "board", "size": 4, "starve_after": 9, "distance_to_border": 1},
              {"conv": "4x3x1", "scale_inputs": True}),
     "radam": ("cartpole", {"max_steps": 13}, {"optimiser": "radam", "average": 0.0, "clip": 0.0}),
     "python": ("gym:CartPole-v1", {"native": False, "run": "serial"}, {}),
@@ -268,7 +268,7 @@ def test_a_gpu_replays_and_learns(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("QLEARN_RUNS", str(tmp_path))
     run = train(
         "snake", algo="pqn", engine="torch", device="cuda", envs=256, rollout=16, minibatch=1024,
-        hidden="64", epochs=2, steps=200_000, eval_episodes=20, **{"env.size": 5}, **settings,
+        hidden="64", epochs=2, steps=200_000, eval_episodes=20, **{"env.size": 5, "env.observation": "board"}, **settings,
     )  # fmt: skip
     assert run.report["device"] == "cuda"
     assert load(run.path).evaluate(20).report() == run.evaluate(20).report()

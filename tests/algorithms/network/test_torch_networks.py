@@ -28,7 +28,8 @@ from torch import nn  # noqa: E402
 
 from qlearn.nets.module import as_picture  # noqa: E402
 
-BOARD = {"size": 5, "max_steps": 30}
+PICTURE = {"env.size": 5, "env.observation": "board"}
+BOARD = {"observation": "board", "size": 5, "max_steps": 30}
 CONV = {"conv": "4x3x1,6x3x1", "hidden": "16"}
 SMALL = {
     "pqn": {"envs": 4, "rollout": 8, "epochs": 1, "minibatch": 16, "steps": 96, "threads": 1},
@@ -93,7 +94,9 @@ def test_settings_of_convolutions():
 
 
 def test_shapes_of_convolutions():
-    network, architecture = network_of(find("snake"), learner(conv="4x3,8x4x2").config, 0)
+    network, architecture = network_of(
+        find("snake", {"observation": "board"}), learner(conv="4x3,8x4x2").config, 0
+    )
     assert architecture is None
     assert network.convolutions(torch.zeros(1, 3, 10, 10)).shape == (1, 8, 4, 4)
     assert network(torch.zeros(2, 3, 10, 10)).shape == (2, 3)
@@ -158,7 +161,7 @@ def test_pictures_of_gymnasium(shape, planes):
 
 
 def test_environments_say_what_is_a_picture():
-    assert find("snake").planes == Planes(3, 10, 10)
+    assert find("snake", {"observation": "board"}).planes == Planes(3, 10, 10)
     assert find("snake", {"observation": "flat", "size": 7}).planes == Planes(1, 7, 7)
     assert find("snake", {"observation": "features"}).planes is None
     with pytest.raises(UserError, match=r"cartpole shows none.*planes"):
@@ -290,7 +293,7 @@ def test_the_torch_player_plays_the_games_of_the_compiled_one():
 
 
 def test_a_run_with_convolutions(tmp_path):
-    run = train("snake", engine="torch", **{"env.size": 5}, **SMALL["pqn"], **CONV, eval_episodes=5)
+    run = train("snake", engine="torch", **PICTURE, **SMALL["pqn"], **CONV, eval_episodes=5)
     again = load(run.path)
     assert again.evaluate(5).report() == run.evaluate(5).report()
     assert again.evaluate(5, best=True).report()["episodes"] == 5
@@ -299,7 +302,7 @@ def test_a_run_with_convolutions(tmp_path):
         how = {"resume": run.path, "steps": 128} if key == "steps" else {}
         if key == "init":
             init = run.path / "checkpoints" / "last.safetensors"
-            how = {**SMALL["pqn"], **CONV, "env.size": 5, "init": init, "engine": "torch"}
+            how = {**SMALL["pqn"], **CONV, **PICTURE, "init": init, "engine": "torch"}
             begun = learner(**CONV, init=str(init)).get_state()
             saved = load(run.path).learner().get_state()
             name = "params.convolutions.0.weight"
@@ -308,7 +311,7 @@ def test_a_run_with_convolutions(tmp_path):
 
 
 def test_a_network_as_a_file_for_others(tmp_path):
-    settings = {**SMALL["pqn"], "env.size": 5, "eval_episodes": 2, "engine": "torch"}
+    settings = {**SMALL["pqn"], **PICTURE, "eval_episodes": 2, "engine": "torch"}
     run = train("snake", network=Own, scale_inputs=True, **settings)
     for export, name in ((export_csv, "own.csv"), (export_torch, "own.pth")):
         assert export(run, tmp_path / name) == {"file": str(tmp_path / name), "max_difference": 0.0}
@@ -326,7 +329,7 @@ def test_a_network_as_a_file_for_others(tmp_path):
 
 def test_a_network_out_of_a_file_is_found_by_another_process(tmp_path):
     (tmp_path / "nets.py").write_text(FILE)
-    settings = SMALL["dqn"] | {"env.size": 5, "eval_episodes": 5}
+    settings = SMALL["dqn"] | {**PICTURE, "eval_episodes": 5}
     run = train("snake", algo="dqn", engine="torch", network="nets.py:Net", **settings)
     record = json.loads((run.path / "run.json").read_text())
     assert record["config"]["network"] == f"{tmp_path / 'nets.py'}:Net"
@@ -339,7 +342,7 @@ def test_a_network_out_of_a_file_is_found_by_another_process(tmp_path):
 
 
 def test_modules_classes_and_functions(tmp_path):
-    settings = {**SMALL["pqn"], "env.size": 5, "eval_episodes": 2, "engine": "torch"}
+    settings = {**SMALL["pqn"], **PICTURE, "eval_episodes": 2, "engine": "torch"}
     given = Own((3, 5, 5), 3)
     before = {name: part.clone() for name, part in given.state_dict().items()}
     for network in (Own, lambda shape, actions: Own(shape, actions), given):
@@ -482,7 +485,18 @@ def test_what_only_pytorch_does_is_refused_elsewhere():
 
 def test_options_of_the_command_line(tmp_path, capsys, monkeypatch):
     small = [f"{key}={value}" for key, value in SMALL["pqn"].items() if key != "steps"]
-    how = ["train", "snake", "--engine", "torch", "--steps", "96", "--set", "env.size=5", *small]
+    how = [
+        "train",
+        "snake",
+        "--engine",
+        "torch",
+        "--steps",
+        "96",
+        "--set",
+        "env.size=5",
+        "env.observation=board",
+        *small,
+    ]
     assert main([*how, "--precision", "bf16", "--out", str(tmp_path / "run"), "--json"]) == 0
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["config"]["precision"] == "bf16"

@@ -77,7 +77,7 @@ class SlowSnake:
         """A board in the middle of nothing, the head moved to its middle, turned by the library."""
         size = self.size
         planes = np.zeros((2, 3 * size, 3 * size))
-        for age, (row, column) in enumerate(self.body[:-1], 1):
+        for age, (row, column) in enumerate(self.body[1:-1], 1):
             planes[0][size + row, size + column] = 0.2 + 0.8 * age / size**2
         planes[1][size + self.food[0], size + self.food[1]] = 1.0
         row, column = self.body[-1]

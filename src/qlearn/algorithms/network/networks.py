@@ -48,12 +48,24 @@ def network_of(
     return network, None
 
 
+def _seen(environment: Any) -> str:
+    """How it is seen, where there are several ways."""
+    if "observation" not in getattr(environment, "choices", ()):
+        return ""
+    others = [
+        way
+        for way in environment.choices["observation"]
+        if way != environment.options["observation"]
+    ]
+    return f" with env.observation={environment.options['observation']} (there are {', '.join(others)})"
+
+
 def _convolutional(environment: Any, config: Any, seed: int, dueling: bool) -> Convolutional:
     picture = seeing.picture_of(environment)
     if picture is None:
         raise UserError(
-            f"conv needs pictures, and {environment.name} shows none; an environment says it with"
-            " `planes = (channels, rows, columns)`"
+            f"conv needs pictures, and {environment.name} shows none{_seen(environment)}; an"
+            " environment says it with `planes = (channels, rows, columns)`"
         )
     head = Architecture(
         found_by(picture[:3], config.convolutions), config.widths, environment.actions,

@@ -68,8 +68,9 @@ def next_heading(state, action, relative):
 # Nothing is centred, so that the first layer need not look at the zeros.
 SETTINGS = {
     "pqn": {
-        "steps": 15_000_000, "envs": 256, "rollout": 32, "epochs": 2, "minibatch": 1024,
-        "hidden": "256x256", "lr": "5e-4->1e-6", "lambda_": 0.8, "epsilon": "0.2->0.002@0.5",
+        "steps": 40_000_000, "envs": 256, "rollout": 32, "epochs": 1, "minibatch": 512,
+        "hidden": "256x256", "lr": "5e-4->1e-6", "lambda_": 0.95, "discount": 0.998,
+        "epsilon": "0.2->0.0005@0.5",
         "explorers": 0.0, "reward_scale": 1.0, "average": 0.99, "scale_inputs": False,
         "until_every": 8192 * 16,
     },

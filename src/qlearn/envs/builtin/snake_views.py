@@ -9,7 +9,7 @@ NO_FOOD = -1
 
 VIEWS = ("around", "board", "features", "flat")
 AROUND, BOARD, FEATURES, FLAT = 0, 1, 2, 3
-LEAST = 0.2  # of a body that is about to be gone
+LEAST = 0.2  # of a body that is nearly gone
 
 
 def numbers_of(view, size):
@@ -55,8 +55,8 @@ def turned(heading, side):
 def observe_around(state, obs, world):
     """The board as it lies around the head, turned so that the snake faces up.
 
-    Two planes with the head in the middle: bodies by the steps until they are gone, and the food.
-    Then where the head is on the board, and how long ago it ate.
+    Two planes with the head in the middle: the body by the steps for which it still blocks the way,
+    and the food. Then where the head is on the board, and how long ago it ate.
     """
     size = world.size
     side = 2 * size - 1
@@ -71,11 +71,11 @@ def observe_around(state, obs, world):
     _, per_row, per_column = turned(state.heading, side)
     corner = plane // 2 - per_row * head_row - per_column * head_column
     tail = state.head + 1 - state.length
-    for k in range(state.length - 1):
+    for k in range(1, state.length - 1):  # the tail itself moves on
         cell = int(state.ring[(tail + k) & mask])
         row = cell // size
         place = corner + per_row * row + per_column * (cell - row * size)
-        obs[place] = LEAST + world.share * (k + 1)
+        obs[place] = LEAST + world.share * k
     if state.food != NO_FOOD:
         row = state.food // size
         place = corner + per_row * row + per_column * (state.food - row * size)
