@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import qlearn
-from qlearn.runs import driver
+from qlearn.runs import driver, sparse, tensors
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
@@ -28,7 +28,7 @@ CASES = {
     "finite": {"env": "gym:FrozenLake-v1", "engine": "numba", "steps": 3000},
     "pqn": PQN,
     "dqn": DQN,
-    "prioritized": {**DQN, "prioritized": True},
+    "prioritized": {**DQN, "prioritized": True, "replay": 4000},  # so empty: saved without zeros
 }
 LOOK, SAVES, PARTS = 7, 4, 5
 # Before what is renamed; where nothing is named, while the arrays are written.
@@ -115,6 +115,9 @@ def test_killed_by_the_system_it_goes_on_from_its_last_checkpoint(case, where, h
     assert (half_written(path) != "none") == (where == "inside")
     step = step_of(path)
     assert 0 < step < CASES[case]["steps"]
+    if where == "outside":
+        saved, _ = tensors.read(path / "checkpoints" / "last.safetensors")
+        assert (sparse.PLACES in saved) == (case == "prioritized")
     qlearn.train(resume=path, say=said.append)
     assert f"{path.name} goes on at step {step:,}" in said
     assert difference(path, home / case) == ""
