@@ -24,7 +24,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Sequence
-from itertools import pairwise, repeat
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +81,13 @@ class Workers:
             if why:
                 raise ValueError(why.decode())
 
-    def _order(self, order: bytes, more: Sequence[bytes] | None = None) -> None:
+    def _order(self, order: bytes, more: Sequence[bytes] = ()) -> None:
+        """To every process the same order, and what each of them needs for it."""
         if not self._end.alive:
             raise UserError(f"the processes of {self.recipe.name} have ended; make a new batch")
         try:
-            for process, its in zip(self.processes, more or repeat(b"")):
-                _send(process, order + its)
+            for k, process in enumerate(self.processes):
+                _send(process, order + (more[k] if more else b""))
             self._answers(self.recipe.patience)
         except BaseException:  # orders and answers no longer match: there is no going on
             self.close()

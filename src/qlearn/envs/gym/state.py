@@ -10,11 +10,13 @@ makes a game one that cannot be saved.
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
 import json
 import random
 import types
+import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from enum import Enum
@@ -58,20 +60,19 @@ class Keeper:
 
     def __init__(self, env: Any) -> None:
         """`env` is as it was made: nobody has reset it."""
-        self._first: Writer | None = None
-        try:
-            self.made = hashlib.sha256(_text(Writer().write(env))).digest()
-        except Unsaveable:  # it will be said with the games
-            self.made = bytes(hashlib.sha256().digest_size)
+        self._things: dict[str, Thing] | None = None
+        self._classes: set[str] = set()
+        self.made = bytes(hashlib.sha256().digest_size)
+        with contextlib.suppress(Unsaveable):  # it will be said with the games
+            self.made = hashlib.sha256(Writer(brief=True).text(env)).digest()
 
     def begins(self, env: Any) -> None:
         """Notes what stands in an environment that was reset for the first time."""
-        if self._first is None:
-            self._first = Writer()
-            try:
-                self._first.write(env)
-            except Unsaveable:
-                pass
+        if self._things is None:
+            first = Writer(brief=True)
+            with contextlib.suppress(Unsaveable):
+                first.text(env)
+            self._things, self._classes = first.things, set(first.classes)
 
     def give(self, envs: Sequence[Any], elapsed: Sequence[int] = (0,)) -> Given:
         """The games, and how many steps each has made."""
@@ -79,7 +80,7 @@ class Keeper:
         try:
             for env, steps in zip(envs, elapsed, strict=True):
                 writer = Writer(MOST_BYTES // len(envs))
-                texts.append(_text([steps, writer.write(env)]))
+                texts.append(writer.text(env, steps))
                 self._check(writer, others)
         except Unsaveable as error:
             return Given(self.made, [], str(error))
@@ -87,12 +88,12 @@ class Keeper:
 
     def _check(self, writer: Writer, others: set[int]) -> None:
         """Refuses what could not be read into an environment made elsewhere."""
-        assert self._first is not None
+        assert self._things is not None
         writer.refuse_shared_memory()
         for place, thing in writer.things.items():
-            if self._first.things.get(place) != thing:
+            if self._things.get(place) != thing:
                 raise Unsaveable(f"its '{_shown(place)}' is {thing[0]}, not the one it began with")
-        for name in writer.classes.keys() - self._first.classes.keys():
+        for name in writer.classes.keys() - self._classes:
             raise Unsaveable(f"it began without a {name}")
         if writer.objects & others:
             raise Unsaveable("its copies share an object")
@@ -105,19 +106,12 @@ class Keeper:
         return [read(text, env) for env, text in zip(envs, texts, strict=True)]
 
 
-def _text(written: Any) -> bytes:
-    try:
-        return json.dumps(written, separators=(",", ":")).encode()
-    except (ValueError, RecursionError) as error:  # such as a number of 5,000 digits
-        raise Unsaveable(f"it holds what no text can: {error}") from None
-
-
 def read(text: bytes, env: Any) -> int:
     """A game into an environment; a `ValueError` where it does not fit."""
-    there = Writer()
+    there = Writer(brief=True)
     try:
-        steps, written = json.loads(text)
-        there.write(env)
+        there.text(env)
+        written, steps = json.loads(text)
         Reader(there.classes).read(written, env)
         return int(steps)
     except Unsaveable as error:
@@ -153,14 +147,29 @@ class _Plain:
 class Writer:
     """Writes down what can be, and notes where something stands that cannot."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int = MOST_BYTES, brief: bool = False) -> None:
+        """`brief` is for who compares: arrays are told by their checksums."""
         self.things: dict[str, Thing] = {}  # by their place
         self.classes: dict[str, type] = {}  # of named tuples and of members of enumerations
         self.objects: set[int] = set()
         self._most = self._left = most_bytes
+        self._raw = _checksum if brief else _bytes
         self._met: list[Any] = []  # alive: another would get its id
-        self._numbers: dict[int, int] = {}  # of those met, by their ids
+        self._numbers: dict[int, int] = {}  # in the order in which they are met, by their ids
         self._spans: list[tuple[int, int, str]] = []  # of arrays, in memory
+
+    def text(self, env: Any, steps: int = 0) -> bytes:
+        """All of an environment, and a number of ours."""
+        try:
+            text = json.dumps([self.write(env), steps], separators=(",", ":")).encode()
+        except MISFITS as error:  # such as a number of 5,000 digits
+            raise Unsaveable(f"it holds what no text can: {error}") from None
+        if len(text) > 2 * self._most:
+            raise self._too_large()
+        return text
+
+    def _too_large(self) -> Unsaveable:
+        return Unsaveable(f"a game of it takes more than {self._most / 2**20:.3g} MB")
 
     def write(self, value: Any, place: str = "") -> Any:
         kind = type(value)
@@ -173,7 +182,7 @@ class Writer:
         if isinstance(value, Enum):
             return ["member", self._class_of(value), value.name]
         if isinstance(value, np.generic):
-            return ["scalar", *_raw(value, place)]
+            return ["scalar", *self._content(np.asarray(value), place)]
         if thing := still(value):
             self.things[place] = thing
             return ["still", *thing]
@@ -226,13 +235,20 @@ class Writer:
         """Its order, shape, type and bytes."""
         if not array.flags.forc:  # in one piece, its sums may be rounded otherwise
             raise Unsaveable(f"its '{_shown(place)}' is part of another array")
-        self._left -= array.nbytes
-        if self._left < 0:
-            raise Unsaveable(f"a game of it takes more than {self._most / 2**20:.3g} MB")
         if array.nbytes:
             begin = array.__array_interface__["data"][0]
             self._spans.append((begin, begin + array.nbytes, place))
-        return ["C" if array.flags.c_contiguous else "F", list(array.shape), *_raw(array, place)]
+        order = "C" if array.flags.c_contiguous else "F"
+        return [order, list(array.shape), *self._content(array, place)]
+
+    def _content(self, array: np.ndarray, place: str) -> list[Any]:
+        """Their type, and their bytes."""
+        if array.dtype.kind in NO_NUMBERS:
+            raise Unsaveable(f"its '{_shown(place)}' is an array of {array.dtype}")
+        self._left -= array.nbytes
+        if self._left < 0:
+            raise self._too_large()
+        return [array.dtype.str, self._raw(array)]
 
     def refuse_shared_memory(self) -> None:
         """Arrays that lie in one another would come back as two."""
@@ -243,10 +259,12 @@ class Writer:
                 raise Unsaveable(f"its {pair} are parts of one array")
 
 
-def _raw(value: np.ndarray | np.generic, place: str) -> list[str]:
-    if value.dtype.kind in NO_NUMBERS:
-        raise Unsaveable(f"its '{_shown(place)}' is an array of {value.dtype}")
-    return [value.dtype.str, base64.b64encode(value.tobytes("A")).decode()]
+def _bytes(array: np.ndarray) -> str:
+    return base64.b64encode(array.tobytes("A")).decode()
+
+
+def _checksum(array: np.ndarray) -> int:
+    return zlib.crc32(array.tobytes("A"))
 
 
 def still(value: Any) -> Thing | None:
@@ -374,4 +392,5 @@ def _array_of(order: Any, shape: list[int], kind: str, data: str) -> np.ndarray:
     raw, dtype = bytearray(base64.b64decode(data, validate=True)), np.dtype(kind)
     if dtype.kind in NO_NUMBERS:
         raise ValueError(f"an array of {dtype}")
-    return np.ndarray(shape, dtype, raw, order=order).copy("K")
+    flat = np.frombuffer(raw, dtype) if raw else np.empty(0, dtype)
+    return flat.reshape(shape, order=order)

@@ -25,9 +25,16 @@ SEEDS = 1, 2
 def why_not(make: Callable[[], Any]) -> str:
     """Why games cannot go on in another batch; nothing where they can."""
     try:
-        with contextlib.redirect_stdout(sys.stderr), _chance_as_it_was(), make() as one, make() as other:
+        with (
+            contextlib.redirect_stdout(sys.stderr),
+            _chance_as_it_was(),
+            make() as one,
+            make() as other,
+        ):
             _try(one, other)
     except Unsaveable as error:
+        return str(error)
+    except ValueError as error:
         return str(error)
     except UserError as error:  # perhaps there can only be one
         return f"a second one beside it fails: {error}"
@@ -81,9 +88,9 @@ def _alike(found: Sequence[dict[str, np.ndarray]]) -> bool:
 @contextlib.contextmanager
 def _chance_as_it_was() -> Iterator[None]:
     """What environments draw from streams that all share is as if nothing had been tried."""
-    python, numpy = random.getstate(), np.random.get_state()
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         yield
     finally:
         random.setstate(python)
-        np.random.set_state(numpy)
+        np.random.set_state(numpy)  # noqa: NPY002
