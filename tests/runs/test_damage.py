@@ -308,6 +308,28 @@ def test_older_runs_are_read_judged_and_go_on(tmp_path, name):
     assert files.SEAL in json.loads((run_path / "run.json").read_text())
 
 
+def test_an_older_run_without_its_games_goes_on_with_new_ones(tmp_path):
+    run_path, said = tmp_path / "run", []
+    shutil.copytree(FROZEN / "2/gymnasium", run_path)
+    assert not any("games" in name for name in arrays_of(run_path))
+    assert qlearn.reproduce(run_path)["identical"]
+    qlearn.train(resume=run_path, steps=80, say=said.append)
+    assert said[-1] == (
+        "what was learned goes on exactly; gym:MountainCar-v0 was saved without its games and"
+        " begins new games"
+    )
+    found = arrays_of(run_path)
+    assert found["batch.taken_up"] == 1
+    assert "batch.games" in found
+    qlearn.train(resume=run_path, steps=100)
+    assert arrays_of(run_path)["batch.taken_up"] == 1
+    assert qlearn.reproduce(run_path)["identical"]
+
+
+def arrays_of(run_path):
+    return checkpoint.load(run_path / "checkpoints" / "last")[0]
+
+
 class Begins(Watcher):
     """What a learner has before its first step."""
 
