@@ -34,7 +34,10 @@ CONTENDERS: dict[str, dict[str, Any]] = {
     "prioritized": {"env": "cartpole", "prioritized": True},
     "snake": {"env": "snake", "env.observation": "board"},
 }
-DEFAULT = ["uniform", "prioritized"]  # snake's boards are 1.2 GB, and take minutes to be played
+DEFAULT = [
+    "uniform",
+    "prioritized",
+]  # snake's boards are 1.2 GB in memory, and take minutes to play
 FEW_UPDATES = 0.01  # a transition: the replay is what is saved, whatever was learned from it
 
 

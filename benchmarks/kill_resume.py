@@ -39,6 +39,10 @@ CASES = {
         "gym:FrozenLake-v1", "--engine", "numba", "--steps", "12M", "--set", OFTEN,
         "eval_every=1000000",
     ],
+    "dqn of Gymnasium's": [
+        "gym:MountainCar-v0", "--algo", "dqn", "--steps", "12k", "--set", OFTEN, "eval_every=2000",
+        "env.run=processes",
+    ],
     "pqn": ["cartpole", "--algo", "pqn", "--steps", "300k", "--set", OFTEN, "eval_every=10000"],
     "dqn": ["cartpole", "--algo", "dqn", "--steps", "16k", "--set", OFTEN, "eval_every=2000"],
     "dqn prioritized": [

@@ -179,6 +179,16 @@ def test_a_stream_may_be_shared() -> None:
     assert "stream" not in shared.get_state()
 
 
+def test_a_view_of_the_state_is_the_state_without_a_copy() -> None:
+    replay = filled(prioritized=True)
+    views, copies = replay.state_views(), replay.get_state()
+    assert views.keys() == copies.keys()
+    for name, view in views.items():
+        assert view.tobytes() == copies[name].tobytes()
+        assert np.shares_memory(view, replay.state_views()[name])
+        assert not np.shares_memory(view, copies[name])
+
+
 def test_seeds_differ() -> None:
     assert filled(seed=1).sample(20).slots.tolist() != filled(seed=2).sample(20).slots.tolist()
 

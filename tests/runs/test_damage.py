@@ -20,7 +20,7 @@ import pytest
 import qlearn
 from qlearn.cli.main import main
 from qlearn.errors import UserError
-from qlearn.runs import checkpoint, files, knobs
+from qlearn.runs import checkpoint, files, folder, knobs
 from qlearn.runs.ahead import Ahead
 from qlearn.runs.config import RunConfig
 from qlearn.runs.folder import RunFolder, find_run
@@ -268,6 +268,7 @@ def test_a_map_or_program_that_was_edited_is_said(tmp_path, capsys, named):
 
 FROZEN = Path(__file__).parent / "frozen"  # FORMAT/NAME, as the code of then wrote them
 OLDER = [f"{form}/{name}" for form in (1, 2) for name in ("table", "pqn", "dqn", "dqn-prioritized")]
+OLDER += ["3/dqn"]  # its replay is mostly empty, and saved without zeros; all else is as in 2
 
 
 def test_every_format_is_frozen():
@@ -281,12 +282,12 @@ def test_older_runs_are_read_judged_and_go_on(tmp_path, name):
     run_path = tmp_path / "run"
     shutil.copytree(FROZEN / name, run_path)
     record = RunFolder.open(run_path).whole()
-    assert (record["format"], record["status"]) == (int(name[0]), "done")
+    assert (record["format"], record["status"]) == (min(int(name[0]), folder.FORMAT), "done")
     for place in ("checkpoints/last", "best"):
         arrays, about = checkpoint.load(run_path / place)
         kinds = {key: [str(array.dtype), list(array.shape)] for key, array in arrays.items()}
         assert kinds == about["arrays"]
-        assert about["format"] == record["format"]
+        assert about["format"] == int(name[0])
     run = qlearn.load(run_path)
     for best in (False, True):
         assert np.isfinite(run.evaluate(3, best=best).mean)
@@ -302,9 +303,31 @@ def test_older_runs_are_read_judged_and_go_on(tmp_path, name):
         np.testing.assert_array_equal(begun.state[key], array, err_msg=key)
     assert more.report["env_steps"] >= steps
     assert more.report["updates"] > run.report["updates"]
-    assert RunFolder.open(run_path).record["format"] == checkpoint.FORMAT
+    assert RunFolder.open(run_path).record["format"] == folder.FORMAT
     assert checkpoint.load(run_path / "checkpoints" / "last")[1]["format"] == checkpoint.FORMAT
     assert files.SEAL in json.loads((run_path / "run.json").read_text())
+
+
+def test_an_older_run_without_its_games_goes_on_with_new_ones(tmp_path):
+    run_path, said = tmp_path / "run", []
+    shutil.copytree(FROZEN / "2/gymnasium", run_path)
+    assert not any("games" in name for name in arrays_of(run_path))
+    assert qlearn.reproduce(run_path)["identical"]
+    qlearn.train(resume=run_path, steps=80, say=said.append)
+    assert said[-1] == (
+        "what was learned goes on exactly; gym:MountainCar-v0 was saved without its games and"
+        " begins new games"
+    )
+    found = arrays_of(run_path)
+    assert found["batch.taken_up"] == 1
+    assert "batch.games" in found
+    qlearn.train(resume=run_path, steps=100)
+    assert arrays_of(run_path)["batch.taken_up"] == 1
+    assert qlearn.reproduce(run_path)["identical"]
+
+
+def arrays_of(run_path):
+    return checkpoint.load(run_path / "checkpoints" / "last")[0]
 
 
 class Begins(Watcher):

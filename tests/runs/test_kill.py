@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import qlearn
-from qlearn.runs import driver
+from qlearn.runs import driver, sparse, tensors
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
@@ -23,13 +23,20 @@ NETWORK = {"env": "cartpole", "threads": 1, "envs": 4, "hidden": "16", "eval_epi
 PQN = {**NETWORK, "algo": "pqn", "rollout": 16, "minibatch": 32, "steps": 4000, "eval_every": 500}
 DQN = {**NETWORK, "algo": "dqn", "start": 100, "every": "16", "batch": 16, "replay": 1000,
        "steps": 2000, "eval_every": 300}  # fmt: skip
+STEPPED = {"env": "gym:MountainCar-v0", "env_max_steps": 50, "eval_max_steps": 20}
 CASES = {
     "table": {"env": "grid", "engine": "numba", "steps": 3000, "eval_every": 400},
     "finite": {"env": "gym:FrozenLake-v1", "engine": "numba", "steps": 3000},
     "pqn": PQN,
     "dqn": DQN,
-    "prioritized": {**DQN, "prioritized": True},
-}
+    "prioritized": {**DQN, "prioritized": True, "replay": 4000},  # so empty: saved without zeros
+    "stepped table": {**STEPPED, "env_buckets": 6, "algo": "table", "envs": 2, "steps": 1000,
+                      "rule": "sarsa"},
+    "stepped pqn": {**PQN, **STEPPED, "env_run": "serial", "steps": 2000},
+    "stepped dqn": {**DQN, **STEPPED, "env_run": "processes", "eval_every": 0},
+    "stepped as one": {**PQN, "env": "gym:CartPole-v1", "env_native": False, "env_run": "vector",
+                       "eval_max_steps": 20, "steps": 2000},
+}  # fmt: skip
 LOOK, SAVES, PARTS = 7, 4, 5
 # Before what is renamed; where nothing is named, while the arrays are written.
 INSIDE = {
@@ -38,8 +45,13 @@ INSIDE = {
     "pqn": ".last.json.",  # new ones, and the manifest is of those before
     "dqn": ".last.new.",
     "prioritized": "",
+    "stepped table": ".last.new.",
+    "stepped pqn": "last.safetensors",
+    "stepped dqn": "",
+    "stepped as one": ".last.json.",
 }
-KILLS = [(case, where) for case in CASES for where in ("inside", "outside")]
+KILLS = [(case, "inside") for case in CASES]
+KILLS += [(case, "outside") for case in CASES if not case.startswith("stepped")]
 
 # One process trains the whole runs, and then forks: each child dies as it is told.
 SCRIPT = """
@@ -115,8 +127,12 @@ def test_killed_by_the_system_it_goes_on_from_its_last_checkpoint(case, where, h
     assert (half_written(path) != "none") == (where == "inside")
     step = step_of(path)
     assert 0 < step < CASES[case]["steps"]
+    if where == "outside":
+        saved, _ = tensors.read(path / "checkpoints" / "last.safetensors")
+        assert (sparse.PLACES in saved) == (case == "prioritized")
     qlearn.train(resume=path, say=said.append)
     assert f"{path.name} goes on at step {step:,}" in said
+    assert not any("begins new games" in line for line in said)
     assert difference(path, home / case) == ""
 
 

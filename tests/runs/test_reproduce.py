@@ -138,12 +138,42 @@ def test_a_run_that_was_given_more_budget_has_its_schedules_of_before(tmp_path):
     assert not qlearn.reproduce(run.path)["identical"]
 
 
-def test_games_that_began_anew_begin_anew_again(tmp_path):
-    own = {"env": "gym:Drifting-v0", "env_run": "serial", "out": tmp_path / "r"}
-    run = interrupted(**DQN | own)
-    qlearn.train(resume=run.path)
+def without_games(run):
+    """As if its checkpoint were from before there were any in it."""
+    last = run.path / "checkpoints" / "last"
+    arrays, about = checkpoint.load(last)
+    kept = {name: array for name, array in arrays.items() if not name.startswith("batch.games")}
+    assert len(kept) < len(arrays)
+    about = {k: v for k, v in about.items() if k not in ("format", "sha256", "arrays")}
+    checkpoint.save(last, kept, about)
+
+
+STEPPED = DQN | {"env": "gym:Drifting-v0", "env_run": "serial"}
+
+
+def test_games_that_went_on_are_reproduced(tmp_path):
+    run = interrupted(out=tmp_path / "r", **STEPPED)
     assert qlearn.reproduce(run.path)["identical"]
-    RunFolder.open(run.path).update(taken_up=[])
+    qlearn.train(resume=run.path)
+    assert [each["anew"] for each in RunFolder.open(run.path).record["taken_up"]] == [False]
+    assert qlearn.reproduce(run.path)["identical"]
+    qlearn.train(resume=run.path, steps=2000)
+    assert qlearn.reproduce(run.path)["identical"]
+
+
+def test_games_that_began_anew_begin_anew_again(tmp_path):
+    run, said = interrupted(out=tmp_path / "r", **STEPPED), []
+    without_games(run)
+    assert qlearn.reproduce(run.path)["identical"]
+    qlearn.train(resume=run.path, say=said.append)
+    assert said[-1].endswith("gym:Drifting-v0 was saved without its games and begins new games")
+    assert qlearn.reproduce(run.path)["identical"]
+    qlearn.train(resume=run.path, steps=2000)  # and then they go on
+    assert qlearn.reproduce(run.path)["identical"]
+    folder = RunFolder.open(run.path)
+    taken_up = folder.record["taken_up"]
+    assert [each["anew"] for each in taken_up] == [True, False]
+    folder.update(taken_up=[each | {"anew": False} for each in taken_up])
     with pytest.raises(UserError, match=r"its games began anew 1 times.*run\.json knows when of 0"):
         qlearn.reproduce(run.path)
 

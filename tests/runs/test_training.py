@@ -12,8 +12,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 import qlearn
 from qlearn.algorithms import registry as algorithms
@@ -785,15 +787,67 @@ def test_the_best_network_waits_for_no_disk_in_short_runs(monkeypatch):
     )
 
 
+class Hiding(gymnasium.Env):
+    """Where it is, it holds in the order of a set."""
+
+    observation_space = spaces.Box(-1.0, 1.0, (2,))
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.visited = {0}
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.visited.add(len(self.visited) + int(action))
+        return np.zeros(2, np.float32), 1.0, len(self.visited) > 9, False, {}
+
+
 def test_a_game_that_cannot_be_saved_is_said_to_begin_anew(tmp_path):
-    how = {**DQN, "env": "gym:MountainCar-v0", "eval_episodes": 1, "eval_max_steps": 10}
+    if "Hiding-v0" not in gymnasium.registry:
+        gymnasium.register(id="Hiding-v0", entry_point=Hiding)
+    how = {**DQN, "env": "gym:Hiding-v0", "env_run": "serial", "eval_episodes": 1}
     run, said = qlearn.train(out=tmp_path / "r", **how), []
     learned_before = arrays(run.path)
     qlearn.train(resume=run.path, steps=804, say=said.append)
     assert said[-1] == (
-        "what was learned goes on exactly; gym:MountainCar-v0 cannot be saved and begins new games"
+        "what was learned goes on exactly; gym:Hiding-v0 cannot be saved (its 'visited' is a set,"
+        " not the one it began with) and begins new games"
     )
     taken_up = arrays(run.path)
     assert (learned_before["batch.taken_up"], taken_up["batch.taken_up"]) == (0, 1)
     assert taken_up["counts"][0] == 804
     np.testing.assert_array_equal(learned_before["params"], taken_up["params"])  # no update since
+
+
+STEPPED = {"env": "gym:MountainCar-v0", "env_run": "serial", "env_buckets": 4, "algo": "table",
+           "envs": 2, "steps": 60, "eval_episodes": 1, "eval_max_steps": 10}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", ["cut", "other", "fewer", "hostile"])
+def test_saved_games_that_do_not_fit_are_refused_with_the_file(tmp_path, wrong):
+    run = qlearn.train(out=tmp_path / "r", **STEPPED)
+    last = run.path / "checkpoints" / "last"
+    saved, about = checkpoint.load(last)
+    text = saved["batch.games"].tobytes()
+    if wrong == "cut":
+        saved["batch.games"] = saved["batch.games"][:-9]
+    elif wrong == "other":
+        text = text.replace(b"MountainCarEnv", b"MountainBusEnv")
+    elif wrong == "hostile":
+        before, after = b'"state":[', b'"state":["named","os.system","true"],"was":['
+        text = text.replace(before, after)
+        saved["batch.games.sizes"] += len(after) - len(before)
+    else:
+        saved["batch.games.sizes"] = saved["batch.games.sizes"].sum(keepdims=True)
+    if wrong in ("other", "hostile"):
+        assert text != saved["batch.games"].tobytes()
+        saved["batch.games"] = np.frombuffer(text, np.uint8)
+    about = {k: v for k, v in about.items() if k not in ("format", "sha256", "arrays")}
+    checkpoint.save(last, saved, about)
+    with pytest.raises(UserError) as refused:
+        qlearn.train(resume=run.path, steps=80)
+    said = str(refused.value)
+    assert said.startswith(f"{last} does not fit its run.json: ")
+    assert "saved game" in said
+    assert "\n" not in said

@@ -43,6 +43,7 @@ class Batch:
     truncated: np.ndarray
     valid: np.ndarray
     begun: bool = False  # whether the copies are somewhere to step from
+    anew: str = ""  # why new games began when a state was set; nothing where they went on
 
     def _allocate(self, environment: Any, envs: int) -> None:
         if not isinstance(envs, int | np.integer) or envs < 1:

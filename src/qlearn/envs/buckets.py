@@ -102,6 +102,7 @@ class BucketBatch(Batch):
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         self.inner.set_state(state)
+        self.anew = self.inner.anew
         self.observations[:] = self.environment.place(self.inner.observations)
 
     def reset(self, seed: int | None = None):

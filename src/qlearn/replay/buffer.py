@@ -204,8 +204,12 @@ class ReplayBuffer:
 
         A batch that `batches` has drawn ahead counts as drawn.
         """
+        return {name: array.copy() for name, array in self.state_views().items()}
+
+    def state_views(self) -> dict[str, np.ndarray]:
+        """The same without a copy: it changes with the next step."""
         self._settle()
-        return {name: array.copy() for name, array in self._named().items()}
+        return self._named()
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Goes on where another replay, made in the same way, gave its state."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from qlearn.errors import UserError
-from qlearn.runs import tensors
+from qlearn.runs import sparse, tensors
 from qlearn.runs.files import (
     Damaged,
     clear_drafts,
@@ -26,7 +26,7 @@ from qlearn.runs.files import (
     write_parts,
 )
 
-FORMAT = 2
+FORMAT = 3
 PREVIOUS = "previous"
 KEPT = {"last": 1}  # how many of those before stay, unless it is said
 Arrays = dict[str, np.ndarray]
@@ -43,7 +43,8 @@ def save(path: Path, arrays: Arrays, about: dict[str, Any], keep: int | None = N
     digest, fresh = hashlib.sha256(), path.with_name(f"{path.name}.new.safetensors")
     for each in (path, _next(path)):
         clear_drafts(each)
-    write_parts(fresh, _noted(tensors.parts_of(arrays), digest))
+    parts = tensors.parts_of(sparse.without_zeros(arrays))
+    write_parts(fresh, _noted(parts, digest))
     if tensors.digest_of(fresh) != digest.hexdigest():
         fresh.unlink()
         raise UserError(f"the disk did not keep what was written to {_file(path)}")
@@ -62,8 +63,11 @@ def save(path: Path, arrays: Arrays, about: dict[str, Any], keep: int | None = N
     return path
 
 
-def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """The arrays and the manifest; a damaged or newer checkpoint is refused in words."""
+def load(path: Path, frames: bool = True) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays and the manifest; a damaged or newer checkpoint is refused in words.
+
+    A replay's frames are most of it, and who does not go on learning may leave them out.
+    """
     manifest = described(path)
     meant, faults = manifest.get("sha256"), []
     # Those of a save that ended between its two files lie under the previous one's name.
@@ -74,7 +78,9 @@ def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
             faults.append(error)
             continue
         if found == meant:
-            return arrays, manifest
+            if frames:
+                return sparse.with_zeros(arrays, file), manifest
+            return sparse.without_frames(arrays), manifest
         faults.append(Damaged(f"{file} is damaged: its checksum does not match {path.name}.json"))
     raise faults[0]
 
@@ -91,7 +97,7 @@ def exists(path: Path) -> bool:
 
 def is_whole(path: Path) -> bool:
     try:
-        load(path)
+        load(path, frames=False)
     except UserError:
         return False
     return True
@@ -106,11 +112,13 @@ def check_arrays(file: Path) -> None:
         raise Damaged(f"{file} is damaged: its checksum does not match {path.name}.json")
 
 
-def load_whole_before(path: Path) -> tuple[Path, Arrays, dict[str, Any]] | None:
+def load_whole_before(
+    path: Path, frames: bool = True
+) -> tuple[Path, Arrays, dict[str, Any]] | None:
     """The newest of those before that is as it was written."""
     for older in _those_before(path):
         try:
-            return older, *load(older)
+            return older, *load(older, frames)
         except UserError:
             continue
     return None

@@ -163,7 +163,7 @@ class Training:
     def _what_is_kept(self, diverged: bool) -> str:
         name = self.folder.path.name
         try:
-            _, about = checkpoint.load(self.folder.path / "checkpoints" / "last")
+            _, about = checkpoint.load(self.folder.path / "checkpoints" / "last", frames=False)
         except UserError:
             return f"{name} had come to no checkpoint yet"
         first = f"qlearn set {name} lr=... and " if diverged else ""

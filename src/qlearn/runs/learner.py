@@ -24,6 +24,7 @@ class Learner(Protocol):
     - `policy_state()` and `set_policy(state)`: what playing needs of the state, where that is less,
     - `state_views()`: the state without a copy, for who writes it down at once,
     - `check()`: raises a `Diverged` where what was learned is no number; asked before it is kept,
+    - `anew`: why its games began anew when its state was set; "" where they went on,
     - `suspect()`: the likeliest cause, in words, of errors that grow without limit,
     - `live()` and `retune({key: value})`: what may change while it learns, and changing it,
     - `advance(steps, episodes=0)`: it then stops after that many episodes in all, too.

@@ -31,6 +31,7 @@ RECORDED = (
     "env", "env_name", "env_options", "algo", "engine", "device", "threads", "seed", "init",
     "until", "run_config",
 )  # fmt: skip
+GAMES = "batch.games"  # what is saved of games that step from Python is named so
 MACHINE = "machine"  # a row's part that is another each time
 
 
@@ -85,7 +86,7 @@ def _end_of(folder: RunFolder) -> tuple[checkpoint.Arrays, dict[str, Any]]:
         )
     arrays, about = checkpoint.load(last)
     anew = max((int(a[0]) for key, a in arrays.items() if key.endswith("taken_up")), default=0)
-    known = len(_resumed(folder.record))
+    known = sum(map(_began_anew, _resumed(folder.record)))
     if anew != known and anew:
         raise UserError(
             f"{name} cannot come out the same: its games began anew {anew} times, whenever it was"
@@ -94,8 +95,18 @@ def _end_of(folder: RunFolder) -> tuple[checkpoint.Arrays, dict[str, Any]]:
     return arrays, about
 
 
-def _resumed(record: dict[str, Any]) -> list[dict[str, int]]:
+def _resumed(record: dict[str, Any]) -> list[dict[str, Any]]:
     return record.get("taken_up", [])
+
+
+def _began_anew(taken_up: dict[str, Any]) -> bool:
+    """Whether its games did; there was a time when those that step from Python always did."""
+    return taken_up.get("anew", True)
+
+
+def _without_games(arrays: checkpoint.Arrays) -> checkpoint.Arrays:
+    """From there on, new games begin."""
+    return {name: array for name, array in arrays.items() if not name.startswith(GAMES)}
 
 
 def _made(folder: RunFolder, out: str | Path | None, record: dict[str, Any]) -> RunFolder:
@@ -134,17 +145,23 @@ class _Reproduction:
     def run(self) -> None:
         environment = find(self.record["env"], self.record["env_options"])
         begin: int | None = None
+        anew = False
         budgets = list(_budgets(self.record))
-        stops = [each["env_steps"] for each in _resumed(self.record)]
-        for k, stop in enumerate(stops):
-            if environment.compiled and budgets[k] == budgets[k + 1]:
+        for k, taken_up in enumerate(_resumed(self.record)):
+            goes_on = environment.compiled or not _began_anew(taken_up)
+            if goes_on and budgets[k] == budgets[k + 1]:
                 continue  # nothing tells this stretch and the next apart
-            self._train(environment, budgets[k], begin, stop)
-            begin = stop
-        self._train(environment, budgets[-1], begin, self.end)
+            self._train(environment, budgets[k], begin, taken_up["env_steps"], anew)
+            begin, anew = taken_up["env_steps"], not goes_on
+        self._train(environment, budgets[-1], begin, self.end, anew)
 
     def _train(
-        self, environment: Any, budget: dict[str, int], begin: int | None, stop: int | None
+        self,
+        environment: Any,
+        budget: dict[str, int],
+        begin: int | None,
+        stop: int | None,
+        anew: bool,
     ) -> None:
         record, turned = self.record, self.turned
         config = registry.configure(record["algo"], record["config"] | budget)
@@ -158,7 +175,9 @@ class _Reproduction:
         training = Training(self.again, learner, time.perf_counter(), self.watchers, self.say)
         if begin is not None:
             last = self.again.path / "checkpoints" / "last"
-            restore(training, last, checkpoint.load(last), record["engine"])
+            arrays, about = checkpoint.load(last)
+            arrays = _without_games(arrays) if anew else arrays
+            restore(training, last, (arrays, about), record["engine"])
         training.steering.ahead.plan(begin or 0, [], turns(turned))
         training.stop_at = stop
         try:
@@ -178,6 +197,8 @@ def _compared(
     if not ended:  # what was written after its checkpoint was to be written again
         others = others[: len(rows)]
     arrays_again, _ = checkpoint.load(again.path / "checkpoints" / "last")
+    if not any(name.startswith(GAMES) for name in arrays):  # it failed within a step, or is old
+        arrays_again = _without_games(arrays_again)
     found = [
         each
         for each in (_first_row(rows, others), _first_array(arrays, arrays_again))

@@ -122,9 +122,9 @@ class Run:
 
 
 def _load(place: Path, name: str) -> tuple[checkpoint.Arrays, dict[str, Any]]:
-    """A checkpoint; where it is damaged, what can be done instead is said."""
+    """What plays, of a checkpoint; where it is damaged, what can be done instead is said."""
     try:
-        return checkpoint.load(place)
+        return checkpoint.load(place, frames=False)
     except Damaged as error:
         raise Damaged(f"{error}{_instead(place, name)}") from None
 
@@ -132,7 +132,7 @@ def _load(place: Path, name: str) -> tuple[checkpoint.Arrays, dict[str, Any]]:
 def _instead(place: Path, name: str) -> str:
     if place.name == "best":
         return "; without --best the last one plays"
-    found = checkpoint.load_whole_before(place)
+    found = checkpoint.load_whole_before(place, frames=False)
     if found is None:
         return ""
     older, _, about = found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +26,24 @@ MOST_HEADER_BYTES = 4 * 2**20
 MOST_DIMENSIONS = 16
 
 
-def parts_of(arrays: dict[str, np.ndarray]) -> Iterator[bytes | memoryview]:
+@dataclass(frozen=True)
+class Made:
+    """An array that nobody holds: made while it is written, piece by piece."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    pieces: Callable[[], Iterable[np.ndarray]]
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.itemsize
+
+
+def parts_of(arrays: Mapping[str, np.ndarray | Made]) -> Iterator[bytes | memoryview]:
     """What safetensors would write, straight from where the numbers are.
 
     The library packs twice in memory: with a replay of a million transitions 75 MB a time, of
@@ -43,7 +61,9 @@ def parts_of(arrays: dict[str, np.ndarray]) -> Iterator[bytes | memoryview]:
     yield len(text).to_bytes(8, "little")
     yield text
     for name in order:
-        yield np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data
+        array = arrays[name]
+        for piece in array.pieces() if isinstance(array, Made) else (array,):
+            yield np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], str]:

@@ -183,6 +183,9 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
     except BaseException:
         folder.close()
         raise
+    anew = getattr(learner, "anew", "")
+    if taken_up:
+        taken_up[-1]["anew"] = bool(anew)
     moved, budget = _moved(record, learner, engine), record["config"]
     folder.update(
         status="running",
@@ -206,11 +209,8 @@ def _resume(folder: RunFolder, asked: Asked, started: float) -> Run:
         say(f"{folder.path.name} goes on at step {learner.env_steps:,}")
         for note in [*map(_about, moved), *_about_budget(learner, budget)]:
             say(note)
-        if not environment.compiled:
-            say(
-                f"what was learned goes on exactly; {environment.name} cannot be saved and begins"
-                " new games"
-            )
+        if anew:
+            say(f"what was learned goes on exactly; {environment.name} {anew} and begins new games")
     return training.run()
 
 
@@ -234,7 +234,7 @@ def _saved(last: Path, say: Callable[[str], None]) -> tuple[Any, Any] | None:
         return arrays, about
 
 
-def _taken_up(record: dict[str, Any], saved: tuple[Any, Any] | None) -> list[dict[str, int]]:
+def _taken_up(record: dict[str, Any], saved: tuple[Any, Any] | None) -> list[dict[str, Any]]:
     """Every step at which the run was resumed, and the budgets that it had until then."""
     if saved is None:
         return []

@@ -322,7 +322,7 @@ class TorchDqn(TorchLearner):
     # ------------------------------------------------------------------- books
 
     def kept(self) -> tuple[np.ndarray, np.ndarray]:
-        state = self.replay.get_state()
+        state = self.replay.state_views()
         return state["replay.rewards"], state[FRAMES]
 
     @property
@@ -366,11 +366,15 @@ class TorchDqn(TorchLearner):
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Everything that the next step depends on, as named arrays: those of the fused engine."""
+        return self.state_views() | self.replay.get_state()
+
+    def state_views(self) -> dict[str, np.ndarray]:
+        """The same without a copy of the replay: that changes with the next step."""
         return (
             self.networks_state()
             | {name: array.copy() for name, array in self.own_arrays().items()}
             | {name: part.numpy().copy() for name, part in self._optimiser_parts()}
-            | self.replay.get_state()
+            | self.replay.state_views()
             | owed(self.credit.copy())
             | self.games_state()
         )
@@ -383,4 +387,4 @@ class TorchDqn(TorchLearner):
         set_steps(self.optimiser, self.updates)
         for name, part in self._optimiser_parts():
             part.copy_(torch.from_numpy(state[name].reshape(part.shape)))
-        self.put_games(state, {*self.own_arrays(), *self.replay.get_state(), "credit"})
+        self.put_games(state, {*self.own_arrays(), *self.replay.state_views(), "credit"})

@@ -26,6 +26,8 @@ PLAYS = ("params", "average", "scale")  # what a policy needs of a state
 class Copies:
     """Copies of an environment that is compiled into the loop."""
 
+    anew = ""  # they always go on
+
     def __init__(self, environment: Any, envs: int, seed: int, kernels: Any) -> None:
         self.world = environment.world(kernels.module.World)
         self.copies = np.zeros(envs, environment.copy_dtype)
@@ -84,6 +86,11 @@ class Stepped:
             np.ascontiguousarray(batch.truncated), np.ascontiguousarray(batch.valid), self.seen,
             np.ascontiguousarray(batch.final_observations),
         )  # fmt: skip
+
+    @property
+    def anew(self) -> str:
+        """Why new games began when a state was set."""
+        return self.batch.anew
 
     def running_returns(self) -> np.ndarray:
         return self.batch.score_so_far
@@ -160,6 +167,10 @@ class FusedLearner(Books):
         ticks = clock.sum()
         for name, part in zip(STAGES, clock, strict=True):
             self.seconds[name] += took * float(part) / float(ticks) if ticks else 0.0
+
+    @property
+    def anew(self) -> str:
+        return self.world.anew
 
     @property
     def parameters(self) -> np.ndarray:

@@ -224,6 +224,10 @@ class TorchLearner(Books):
     def _prefix(self) -> str:
         return "" if self.environment.compiled else "batch."
 
+    @property
+    def anew(self) -> str:
+        return self.batch.anew
+
     def games_state(self) -> dict[str, np.ndarray]:
         return {self._prefix + name: array for name, array in self.batch.get_state().items()}
 

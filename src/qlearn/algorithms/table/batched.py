@@ -94,6 +94,10 @@ class BatchedLearner(Live):
         self.state = self._see(self.batch.reset()[0])
         self.action: Any = None
 
+    @property
+    def anew(self) -> str:
+        return self.batch.anew
+
     def planned(self, config: TableConfig) -> rule.Plan:
         return replanned(self.environment, config, self.plan)
 
@@ -214,7 +218,7 @@ class BatchedLearner(Live):
         self.batch.set_state(
             {key[6:]: value for key, value in state.items() if key.startswith("batch.")}
         )
-        if not self.environment.compiled:  # its games have begun anew
+        if self.anew:
             self.state, self.action = self._see(self.batch.observations), None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -20,11 +22,16 @@ from qlearn.envs.gym.foreign_copies import (
     view_of,
 )
 from qlearn.envs.gym.foreign_workers import Workers
+from qlearn.envs.gym.state import GAMES, MADE, Given, Keeper, Unsaveable, joined, parted
+from qlearn.envs.gym.trial import why_not
 from qlearn.errors import EnvironmentFault, UserError
 
 # Gymnasium's modes, by the names it gives them; without a name it is the first.
 NEXT_STEP, SAME_STEP, DISABLED = "NextStep", "SameStep", "Disabled"
 KEPT_BOOKS = ("episodes", "last_length", "last_return", "last_score")
+OF_GAMES = ("elapsed", "shaped_return", "plain_return")  # books of episodes in progress
+ENDED = f"{GAMES}.ended"  # the copies whose next step begins an episode
+SPACES = ("single_observation_space", "single_action_space", "observation_space", "action_space")
 LARGEST = float(np.finfo(np.float32).max)
 UNLIMITED = (1 << 31) - 1
 
@@ -50,6 +57,8 @@ class ForeignBatch(Batch):
         self.terminated, self.truncated = self.data.terminated, self.data.truncated
         self.info["final_observations"] = self.final_observations
         self.notes: tuple[str, ...] = ()
+        self._stepping = False  # or it has failed within a step
+        self._cannot: str | None = None  # why games cannot go on elsewhere; None: nobody has tried
         self._before = np.zeros_like(self.observations)
         self._clear(seed)
 
@@ -77,7 +86,7 @@ class ForeignBatch(Batch):
         for name in ("elapsed", "shaped_return", "plain_return"):
             self.books[name][:] = 0
         self.valid[:] = True
-        self.begun = True
+        self.begun, self._stepping = True, False
         return self.observations, self.info
 
     def step(self, actions: Any):
@@ -85,21 +94,83 @@ class ForeignBatch(Batch):
         self._check(actions)
         if self.environment.reward is not None:
             np.copyto(self._before, self.observations)
+        self._stepping = True
         self._step()
         self._account()
+        self._stepping = False
         return self._result()
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """The books, as named arrays. The games themselves Gymnasium gives no way to save."""
-        kept = {name: book.copy() for name, book in self.books.items() if name in KEPT_BOOKS}
-        return {**kept, "taken_up": np.array([self._taken_up])}
+        """The books as named arrays, and the games where they can go on in other environments."""
+        kept = {name: self.books[name].copy() for name in KEPT_BOOKS}
+        kept["taken_up"] = np.array([self._taken_up])
+        try:
+            return kept | self._tried_games()
+        except Unsaveable:
+            return kept
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Takes up from books: new episodes begin, other ones than the saved games began with."""
-        self._clear(self.seed, int(state["taken_up"][0]) + 1)
+        """Goes on from there; without games, new ones begin, other ones than those before did."""
+        if not self.begun:
+            self.reset()
+        self.anew = self._why_anew(state)
+        self._clear(self.seed, int(state["taken_up"][0]) + bool(self.anew))
         for name in KEPT_BOOKS:
             self.books[name][:] = state[name]
-        self.reset()
+        if self.anew:
+            self.reset()
+        else:
+            self.put_games(state)
+
+    def _why_anew(self, state: dict[str, np.ndarray]) -> str:
+        if GAMES in state:
+            same = state[MADE].tobytes() == self._give().made
+            return "" if same else "is not made as it was when it was saved"
+        try:
+            self._tried_games()
+        except Unsaveable as error:
+            return f"cannot be saved ({error})"
+        return "was saved without its games"
+
+    def _tried_games(self) -> dict[str, np.ndarray]:
+        """The games, where it was tried that they can be gone on with."""
+        games = self.games()
+        if self._cannot is None:
+            self._cannot = why_not(self._another)
+        if self._cannot:
+            raise Unsaveable(self._cannot)
+        return games
+
+    def games(self) -> dict[str, np.ndarray]:
+        """The games in progress, as named arrays."""
+        if self._stepping or not self.begun:
+            raise Unsaveable("it is within a step")
+        given = self._give()
+        if given.why:
+            raise Unsaveable(given.why)
+        books = {f"{GAMES}.{name}": self.books[name].copy() for name in OF_GAMES}
+        return {**joined(given), f"{GAMES}.seen": self.observations.copy(), **books}
+
+    def put_games(self, state: dict[str, np.ndarray]) -> None:
+        """Goes on in the middle of these games; a `ValueError` where they do not fit."""
+        seen = state[f"{GAMES}.seen"]
+        if seen.shape != self.observations.shape:
+            raise ValueError(f"the saved games show {seen.shape}, not {self.observations.shape}")
+        self._put(parted(state))
+        self.observations[:] = seen
+        for name in OF_GAMES:
+            self.books[name][:] = state[f"{GAMES}.{name}"]
+        self._seeds = None
+
+    def _give(self) -> Given:
+        raise NotImplementedError
+
+    def _put(self, texts: Sequence[bytes]) -> None:
+        raise NotImplementedError
+
+    def _another(self) -> ForeignBatch:
+        """One to try with, which the training has nothing to do with."""
+        return SerialBatch(replace(self.environment, reward=None), 1, 0)
 
     def _begin(self) -> None:
         raise NotImplementedError
@@ -181,6 +252,12 @@ class SerialBatch(ForeignBatch):
     def _step(self) -> None:
         self.stepper.step()
 
+    def _give(self) -> Given:
+        return self.stepper.give()
+
+    def _put(self, texts: Sequence[bytes]) -> None:
+        self.stepper.take(texts)
+
     def close(self) -> None:
         self.stepper.close()
 
@@ -199,6 +276,15 @@ class ProcessBatch(ForeignBatch):
     def _step(self) -> None:
         self.workers.step()
 
+    def _give(self) -> Given:
+        try:
+            return self.workers.give()
+        except UserError as error:  # the next step will say it; what was learned can be saved
+            raise Unsaveable(str(error)) from None
+
+    def _put(self, texts: Sequence[bytes]) -> None:
+        self.workers.take(texts)
+
     def close(self) -> None:
         self.workers.close()
 
@@ -214,6 +300,7 @@ class VectorBatch(ForeignBatch):
         super().__init__(environment, envs, seed)
         self.recipe: Recipe = environment.recipe
         self.vector = _open_vector(self.recipe, envs)
+        self.keeper = Keeper(self.vector)
         mode = self.vector.metadata.get("autoreset_mode", NEXT_STEP)
         self.mode = getattr(mode, "value", mode)
         self.view = view_of(
@@ -229,6 +316,7 @@ class VectorBatch(ForeignBatch):
             self._see(self.vector.reset(seed=seed)[0], self.observations)
         except Exception as error:
             raise self._failed(error) from error
+        self.keeper.begins(self.vector)
         self._ended[:] = False
 
     def _step(self) -> None:
@@ -280,6 +368,22 @@ class VectorBatch(ForeignBatch):
         for i in np.flatnonzero(self._ended):
             self.view.write(self.final_observations[i], final[i])
 
+    def games(self) -> dict[str, np.ndarray]:
+        return {**super().games(), ENDED: self._ended.copy()}
+
+    def put_games(self, state: dict[str, np.ndarray]) -> None:
+        super().put_games(state)
+        self._ended[:] = state[ENDED]
+
+    def _give(self) -> Given:
+        return self.keeper.give([self.vector])
+
+    def _put(self, texts: Sequence[bytes]) -> None:
+        self.keeper.take([self.vector], texts)
+
+    def _another(self) -> ForeignBatch:
+        return VectorBatch(replace(self.environment, reward=None), self.envs, 0)
+
     def _failed(self, error: Exception) -> EnvironmentFault:
         return failure(self.recipe.name, "the batched class", error)
 
@@ -292,8 +396,11 @@ def _open_vector(recipe: Recipe, envs: int) -> Any:
     if recipe.max_steps != (recipe.spec.max_episode_steps or 0):
         options["max_episode_steps"] = recipe.max_steps or UNLIMITED
     try:
-        return gymnasium.make_vec(
+        vector = gymnasium.make_vec(
             recipe.spec, num_envs=envs, vectorization_mode="vector_entry_point", **options
         )
+        for name in SPACES:  # putting copies' spaces together seeds them as it happens
+            getattr(vector, name).seed(0)
+        return vector
     except Exception as error:
         raise recipe.refused(error) from error

@@ -12,7 +12,7 @@ import math
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.spaces.utils import flatten, flatten_space
 
+from qlearn.envs.gym.state import Given, Keeper
 from qlearn.errors import EnvironmentFault, UserError, closest
 
 # What pip installs for the environments that come with Gymnasium.
@@ -310,6 +311,7 @@ class Copies:
         self.envs: list[Any] = []
         for _ in range(len(data.rewards)):
             self.envs.append(recipe.open())
+        self.keeper = Keeper(self.envs[0])
         self.write = view_of(self.envs[0].observation_space, recipe.index, recipe.name).write
         self.first_action = int(self.envs[0].action_space.start)
         self.elapsed = [0] * len(self.envs)
@@ -323,6 +325,7 @@ class Copies:
                 self._begin(k, env, None if seed < 0 else seed)
         except Exception as error:
             raise self._failed(k, error) from error
+        self.keeper.begins(self.envs[0])
 
     def _begin(self, k: int, env: Any, seed: int | None) -> None:
         self.write(self.data.observations[k], env.reset(seed=seed)[0])
@@ -349,6 +352,12 @@ class Copies:
                     write(observations[k], seen)
         except Exception as error:
             raise self._failed(k, error) from error
+
+    def give(self) -> Given:
+        return self.keeper.give(self.envs, self.elapsed)
+
+    def take(self, texts: Sequence[bytes]) -> None:
+        self.elapsed = self.keeper.take(self.envs, texts)
 
     def _failed(self, k: int, error: Exception) -> EnvironmentFault:
         return failure(self.recipe.name, f"copy {self.first + k}", error)

@@ -2,7 +2,7 @@
 
 A worker is started as a program of its own, not through `multiprocessing`: that would run the
 user's main script once more in each. Orders go down its standard input, one byte each, and answers
-come back on its standard output, so whichever side ends, the other is told by the closed pipe:
+come back on its standard output (games in progress, where they are asked for, by the same way), so whichever side ends, the other is told by the closed pipe:
 a worker never outlives us, and a worker killed is noticed.
 """
 
@@ -23,14 +23,16 @@ import sysconfig
 import tempfile
 import time
 import weakref
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from qlearn.envs.gym.foreign_copies import Arrays, Copies, Recipe, arrays, bytes_needed
+from qlearn.envs.gym.state import Given
 from qlearn.errors import EnvironmentFault, UserError
 
-BEGIN, STEP = b"b", b"s"
+BEGIN, STEP, GIVE, TAKE = b"b", b"s", b"g", b"t"
 DONE, FAILED = b".", b"!"
 PATIENCE = 2.0  # seconds for a worker to end by itself before it is made to
 TO_BEGIN = 120.0  # the least that a worker is given to import and make its environments
@@ -45,11 +47,11 @@ class Workers:
         self.recipe = recipe
         self.path, memory = _shared_memory(bytes_needed(envs, width, kind))
         self.data: Arrays = arrays(envs, width, kind, memory)
-        edges = [envs * k // count for k in range(count + 1)]
+        self.edges = [envs * k // count for k in range(count + 1)]
         self.processes: list[subprocess.Popen] = []
         self._end = weakref.finalize(self, _end, self.processes, self.path)
         try:
-            for low, high in pairwise(edges):
+            for low, high in pairwise(self.edges):
                 self.processes.append(_started(recipe, self.path, (envs, width, kind), low, high))
             self._answers(recipe.patience and max(recipe.patience, TO_BEGIN))
         except BaseException:
@@ -63,12 +65,29 @@ class Workers:
     def step(self) -> None:
         self._order(STEP)
 
-    def _order(self, order: bytes) -> None:
+    def give(self) -> Given:
+        """The games in progress."""
+        self._order(GIVE)
+        found = [_given(_read_parts(process.stdout)) for process in self.processes]
+        why = next((each.why for each in found if each.why), "")
+        return Given(found[0].made, [text for each in found for text in each.texts], why)
+
+    def take(self, texts: Sequence[bytes]) -> None:
+        """Goes on in the middle of these games; a `ValueError` where they do not fit."""
+        if len(texts) != self.edges[-1]:
+            raise ValueError(f"there are {len(texts)} saved games, and {self.edges[-1]} copies")
+        self._order(TAKE, [_parts(texts[low:high]) for low, high in pairwise(self.edges)])
+        for (why,) in [_read_parts(process.stdout) for process in self.processes]:
+            if why:
+                raise ValueError(why.decode())
+
+    def _order(self, order: bytes, more: Sequence[bytes] = ()) -> None:
+        """To every process the same order, and what each of them needs for it."""
         if not self._end.alive:
             raise UserError(f"the processes of {self.recipe.name} have ended; make a new batch")
         try:
-            for process in self.processes:
-                _send(process, order)
+            for k, process in enumerate(self.processes):
+                _send(process, order + (more[k] if more else b""))
             self._answers(self.recipe.patience)
         except BaseException:  # orders and answers no longer match: there is no going on
             self.close()
@@ -121,20 +140,44 @@ def _started(
 
 def _send(process: subprocess.Popen, data: bytes) -> None:
     """Writes all of it; a worker that has ended is noticed when its answer is read."""
-    assert process.stdin is not None
     with contextlib.suppress(OSError):
-        while data:
-            data = data[process.stdin.write(data) :]
+        _send_all(process.stdin, data)
+
+
+def _send_all(stream: Any, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[stream.write(left) :]
 
 
 def _read(stream: Any, size: int) -> bytes:
-    data = b""
+    data = bytearray()
     while len(data) < size:
         more = stream.read(size - len(data))
         if not more:
             break
         data += more
-    return data
+    return bytes(data)
+
+
+def _parts(parts: Sequence[bytes]) -> bytes:
+    """Several as one: how many, and each with its size."""
+    sizes = struct.pack(f"<{len(parts) + 1}Q", len(parts), *map(len, parts))
+    return sizes + b"".join(parts)
+
+
+def _read_parts(stream: Any) -> list[bytes]:
+    try:
+        (count,) = struct.unpack("<Q", _read(stream, 8))
+        sizes = struct.unpack(f"<{count}Q", _read(stream, 8 * count))
+    except struct.error:
+        raise EnvironmentFault("a process with environments ended while it was asked") from None
+    return [_read(stream, size) for size in sizes]
+
+
+def _given(parts: list[bytes]) -> Given:
+    made, why, *texts = parts
+    return Given(made, texts, why.decode())
 
 
 def _answers_by(stream: Any, until: float | None) -> bool:
@@ -226,8 +269,7 @@ def work() -> None:
         copies = _copies(job)
         answers.write(DONE)
         while order := orders.read(1):
-            copies.begin() if order == BEGIN else copies.step()
-            answers.write(DONE)
+            _send_all(answers, _done(copies, order, orders))
         copies.close()
     except BrokenPipeError:
         pass
@@ -243,6 +285,21 @@ def _take_over_pipes() -> tuple[Any, Any]:
     os.close(nothing)
     os.dup2(2, 1)
     return orders, answers
+
+
+def _done(copies: Copies, order: bytes, orders: Any) -> bytes:
+    """Does as ordered, and what to answer."""
+    if order == GIVE:
+        made, texts, why = copies.give()
+        return DONE + _parts([made, why.encode(), *texts])
+    if order == TAKE:
+        try:
+            copies.take(_read_parts(orders))
+        except ValueError as error:
+            return DONE + _parts([str(error).encode()])
+        return DONE + _parts([b""])
+    copies.begin() if order == BEGIN else copies.step()
+    return DONE
 
 
 def _copies(job: bytes) -> Copies:
