@@ -66,24 +66,31 @@ def next_heading(state, action, relative):
 
 # A board is learned long and with many copies: most of it is snake only once the snake is long.
 # Nothing is centred, so that the first layer need not look at the zeros.
-SETTINGS = {
-    "pqn": {
-        "steps": 40_000_000, "envs": 256, "rollout": 32, "epochs": 1, "minibatch": 512,
-        "hidden": "256x256", "lr": "5e-4->1e-6", "lambda_": 0.95, "discount": 0.998,
-        "epsilon": "0.2->0.0005@0.5",
-        "explorers": 0.0, "reward_scale": 1.0, "average": 0.99, "scale_inputs": False,
-        "until_every": 8192 * 16,
-    },
-    "dqn": {
-        "steps": 2_000_000, "envs": 32, "hidden": "256x256", "lr": "5e-4->1e-5", "batch": 256,
-        "updates": 0.05, "every": "256", "epsilon": "0.3->0.005@0.5", "explorers": 0.0,
-        "reward_scale": 1.0, "average": 0.99, "scale_inputs": False,
-    },
+PQN = {
+    "envs": 256, "rollout": 32, "epochs": 1, "minibatch": 512, "hidden": "256x256",
+    "lr": "5e-4->1e-6", "lambda_": 0.95, "discount": 0.998, "epsilon": "0.2->0.0005@0.5",
+    "explorers": 0.0, "reward_scale": 1.0, "average": 0.99, "scale_inputs": False,
+    "until_every": 8192 * 16,
 }  # fmt: skip
-FEATURES_SETTINGS = {
-    "pqn": {**SETTINGS["pqn"], "steps": 3_000_000, "hidden": "256"},
-    "dqn": {**SETTINGS["dqn"], "steps": 500_000, "hidden": "256"},
-}
+DQN = {
+    "steps": 2_000_000, "envs": 32, "hidden": "256x256", "lr": "5e-4->1e-5", "batch": 256,
+    "updates": 0.05, "every": "256", "epsilon": "0.3->0.005@0.5", "explorers": 0.0,
+    "reward_scale": 1.0, "average": 0.99, "scale_inputs": False,
+}  # fmt: skip
+FEATURES_PQN = {
+    **PQN, "steps": 3_000_000, "epochs": 2, "minibatch": 1024, "hidden": "256", "lambda_": 0.8,
+    "discount": 0.99, "epsilon": "0.2->0.002@0.5",
+}  # fmt: skip
+FEATURES_DQN = {**DQN, "steps": 500_000, "hidden": "256"}
+STEPS, MOST_STEPS = 80e6, 240e6  # of a board of 100 cells, and of any
+
+
+def settings_of(view, cells):
+    """Settings by algorithm. What fills a board of 6x6, 8x8 and 10x10 grows with their cells cubed."""
+    if view == "features":
+        return {"pqn": FEATURES_PQN, "dqn": FEATURES_DQN}
+    steps = min(STEPS * (cells / 100) ** 3, MOST_STEPS)
+    return {"pqn": {**PQN, "steps": int(round(steps, -5))}, "dqn": DQN}
 
 
 class Snake:
@@ -136,7 +143,7 @@ class Snake:
             "observation": (numbers_of(view, size),),
             "planes": {"board": (3, size, size), "flat": (1, size, size)}.get(view),
             "low": 0.0,
-            "settings": FEATURES_SETTINGS if view == "features" else SETTINGS,
+            "settings": settings_of(view, cells),
             "high": 3.0 if view == "flat" else 1.0,
             "state": {
                 "ring": ("int16", room),  # cells of the body, the head at `head`
