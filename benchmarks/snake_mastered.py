@@ -141,7 +141,8 @@ def main() -> None:
     options.add_argument("--size", type=int, nargs="+", default=[10])
     options.add_argument("--preset", default="strong")
     options.add_argument("--seeds", type=int, default=3)
-    options.add_argument("--marks", type=int, default=12, help="times that a training is judged")
+    options.add_argument("--first", type=int, default=FIRST_SEED, help="of the seeds")
+    options.add_argument("--marks", type=int, default=10, help="times that a training is judged")
     options.add_argument("--threads", type=int, default=0, help="0: as many as are fastest")
     options.add_argument("--folder", type=Path, help="of what was learned so far")
     chosen = options.parse_args()
@@ -150,7 +151,7 @@ def main() -> None:
     boards = kept()
     for size in chosen.size:
         trainings = {}
-        for seed in range(FIRST_SEED, FIRST_SEED + chosen.seeds):
+        for seed in range(chosen.first, chosen.first + chosen.seeds):
             training = Training(chosen.preset, size, seed, chosen.threads, folder)
             trainings[str(seed)] = training.go_on(chosen.marks)
         name = f"{chosen.preset} {size}x{size}"

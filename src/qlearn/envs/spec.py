@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import namedtuple
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -71,6 +71,7 @@ class Environment:
     figures: Callable | None = None  # (scores, world) -> more that evaluations report
     through: tuple[Callable, Callable] | None = None  # (its inner placeholder, an outer observe)
     planes: Planes | None = None  # where what is seen is a picture
+    practice: dict[str, Any] = field(default_factory=dict)  # of the world, where it is learned
 
     @property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -95,6 +96,11 @@ class Environment:
     def compiled(self) -> bool:
         """Whether its steps can run inside a compiled loop."""
         return True
+
+    @property
+    def practised(self) -> Environment:
+        """The same where it is learned: evaluations, and whoever else plays, never see it."""
+        return replace(self, world_values=self.world_values | self.practice)
 
     @cached_property
     def bind(self) -> dict[Callable, Callable]:
@@ -181,7 +187,7 @@ def from_class(
         key: getattr(cls, key)
         for key in ("actions", "observation", "max_steps", "state", "world", "low", "high", "bounds",
                     "discount", "notes", "action_names",
-                    "settings", "measures", "planes")
+                    "settings", "measures", "planes", "practice")
         if hasattr(cls, key)
     }  # fmt: skip
     if hasattr(cls, "configure"):
@@ -221,6 +227,7 @@ def from_class(
         figures=getattr(cls, "figures", None),
         state_number=getattr(cls, "state_number", ""),
         planes=planes_of(declared, where),
+        practice=dict(declared.get("practice", {})),
     )
     return spec
 

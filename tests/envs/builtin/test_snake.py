@@ -9,8 +9,10 @@ import pytest
 from scipy import stats
 
 import qlearn
+from qlearn.envs.builtin.snake import PAST
 from qlearn.envs.builtin.snake_views import DOWN, LEFT, RIGHT, UP, VIEWS
 from qlearn.envs.plain import PlainGame
+from qlearn.envs.registry import batch as batch_of
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
 
@@ -525,3 +527,47 @@ def test_a_position_as_text():
     assert game.draw().splitlines() == [
         "+-------+", "|. . . .|", "|. o > .|", "|. . . .|", "|* . . .|", "+-------+", "score 0",
     ]  # fmt: skip
+
+
+# Where it is learned
+
+
+def test_a_lost_game_may_go_on_from_one_of_its_last_meals():
+    environment = find("snake", {"retry": 1.0, "size": 6, "distance_to_border": 1})
+    batch = batch_of(environment.practised, 40, 3)
+    batch.reset()
+    rng = np.random.default_rng(2)
+    kept = [[] for _ in range(40)]
+    anew = again = 0
+    for _ in range(400):
+        before = batch.copies["state"].copy()
+        batch.step(rng.integers(3, size=40))
+        for k, state in enumerate(batch.copies["state"]):
+            body = body_of(state, 6)
+            assert state["length"] + state["n_free"] == 36
+            assert divmod(int(state["food"]), 6) not in body
+            if not batch.terminated[k] and not batch.truncated[k]:
+                if state["length"] > before[k]["length"]:
+                    kept[k] = [*kept[k], (body, int(state["heading"]))][-PAST:]
+            elif kept[k]:
+                assert (body, int(state["heading"])) in kept[k]
+                assert state["hunger"] == 0
+                again += 1
+            else:
+                assert state["length"] == 3
+                anew += 1
+    assert again > 200
+    assert anew > 20
+
+
+def test_nobody_but_a_learner_goes_back():
+    environment = find("snake", {"retry": 1.0, "size": 6, "distance_to_border": 1})
+    batch = batch_of(environment, 40, 3)
+    batch.reset()
+    rng = np.random.default_rng(2)
+    for _ in range(400):
+        batch.step(rng.integers(3, size=40))
+        ended = batch.terminated | batch.truncated
+        assert (batch.copies["state"]["length"][ended] == 3).all()
+    assert (batch.copies["state"]["n_past"] == 0).all()
+    assert batch.copies["last_score"].max() > 0

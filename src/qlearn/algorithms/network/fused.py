@@ -29,7 +29,7 @@ class Copies:
     anew = ""  # they always go on
 
     def __init__(self, environment: Any, envs: int, seed: int, kernels: Any) -> None:
-        self.world = environment.world(kernels.module.World)
+        self.world = environment.practised.world(kernels.module.World)
         self.copies = np.zeros(envs, environment.copy_dtype)
         self.copies["rng"] = random_streams.streams(seed, envs)
         shape = (envs, *environment.observation_shape)

@@ -79,7 +79,7 @@ class TorchLearner(Books):
         """Every copy's first episode; training may go on beyond the time limit."""
         played = self.environment
         if played.compiled:
-            played = replace(played, max_steps=self.plan.max_steps)
+            played = replace(played.practised, max_steps=self.plan.max_steps)
         self.batch = self.make_batch(played, seed)
         self.notes: tuple[str, ...] = (
             *getattr(self.batch, "notes", ()),

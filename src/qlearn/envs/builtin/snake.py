@@ -21,9 +21,10 @@ from qlearn.envs.builtin.snake_views import (
     rows_down,
 )
 from qlearn.errors import UserError
-from qlearn.rng import integers
+from qlearn.rng import chance, integers
 
 # Relative actions, in the order of the game that everyone trains (seed 004's).
+PAST = 4  # meals of which a game may go on
 STRAIGHT, TURN_RIGHT, TURN_LEFT = 0, 1, 2
 
 
@@ -35,6 +36,14 @@ def take(state, cell):
     state.free[slot] = last
     state.slot[last] = slot
     state.slot[cell] = OCCUPIED
+
+
+def clear(state, cells):
+    """A board without a snake."""
+    for cell in range(cells):
+        state.free[cell] = cell
+        state.slot[cell] = cell
+    state.n_free = cells
 
 
 def give_back(state, cell):
@@ -64,6 +73,31 @@ def next_heading(state, action, relative):
     return action
 
 
+def remember(state, world):
+    """Keeps this position, in the place of the oldest."""
+    slot = state.n_past % PAST
+    for k in range(state.length):
+        state.past[slot * world.room + k] = body_cell(state, k, world.room)
+    state.past_length[slot] = state.length
+    state.past_heading[slot] = state.heading
+    state.n_past += 1
+
+
+def go_back(state, rng, world):
+    """Goes on from one of the last meals, the food elsewhere."""
+    slot = integers(rng, min(state.n_past, PAST))
+    clear(state, world.size * world.size)
+    state.length = int(state.past_length[slot])
+    state.heading = int(state.past_heading[slot])
+    state.head = state.length - 1
+    for k in range(state.length):
+        cell = int(state.past[slot * world.room + k])
+        state.ring[k] = cell
+        take(state, cell)
+    state.hunger = 0
+    place_food(state, rng)
+
+
 # A board is learned long and with many copies: most of it is snake only once the snake is long.
 # Nothing is centred, so that the first layer need not look at the zeros.
 PQN = {
@@ -82,14 +116,14 @@ FEATURES_PQN = {
     "discount": 0.99, "epsilon": "0.2->0.002@0.5",
 }  # fmt: skip
 FEATURES_DQN = {**DQN, "steps": 500_000, "hidden": "256"}
-STEPS, MOST_STEPS = 80e6, 240e6  # of a board of 100 cells, and of any
+STEPS, MOST_STEPS = 40e6, 240e6  # of a board of 100 cells, and of any
 
 
 def settings_of(view, cells):
-    """Settings by algorithm. What fills a board of 6x6, 8x8 and 10x10 grows with their cells cubed."""
+    """Settings by algorithm. What fills a board grows with its cells squared, about."""
     if view == "features":
         return {"pqn": FEATURES_PQN, "dqn": FEATURES_DQN}
-    steps = min(STEPS * (cells / 100) ** 3, MOST_STEPS)
+    steps = min(STEPS * (cells / 100) ** 2, MOST_STEPS)
     return {"pqn": {**PQN, "steps": int(round(steps, -5))}, "dqn": DQN}
 
 
@@ -109,6 +143,7 @@ class Snake:
         "step_reward": 0.0,
         "approach_reward": 0.0,
         "max_steps": 0,
+        "retry": 0.5,
     }
 
     @staticmethod
@@ -131,6 +166,8 @@ class Snake:
         border = min(border, (size - 1) // 2, size - length)
         if options["starve_after"] < 0:
             raise UserError("env.starve_after must be at least 0 (0: by the board's size)")
+        if not 0.0 <= options["retry"] <= 1.0:
+            raise UserError(f"env.retry must be between 0 and 1, not {options['retry']:g}")
         cells = size * size
         room = 1 << (cells - 1).bit_length()  # the ring's length, a power of two
         view = options["observation"]
@@ -155,12 +192,20 @@ class Snake:
                 "heading": "int64",
                 "food": "int64",
                 "hunger": "int64",  # steps since the last food
+                "past": ("int16", PAST * room),  # bodies after the last meals, each from its tail
+                "past_length": ("int16", PAST),
+                "past_heading": ("int16", PAST),
+                "n_past": "int64",
             },
+            # Where it is learned, a game that is lost may go on from one of its last meals: what
+            # ends long games is met more often than once in a thousand steps.
+            "practice": {"retry": options["retry"]},
             "world": {
                 "room": room,
                 "sight": VIEWS.index(view),
                 "share": (1.0 - LEAST) / cells,
                 "relative": relative,
+                "retry": 0.0,
                 "starve_after": options["starve_after"] or 2 * cells + 50,
                 "distance_to_border": border,
             },
@@ -168,12 +213,11 @@ class Snake:
 
     @staticmethod
     def reset(state, rng, world):
+        if world.retry > 0.0 and state.n_past > 0 and chance(rng, world.retry):
+            go_back(state, rng, world)
+            return
         size = world.size
-        cells = size * size
-        for cell in range(cells):
-            state.free[cell] = cell
-            state.slot[cell] = cell
-        state.n_free = cells
+        clear(state, size * size)
         state.heading = integers(rng, 4)
         ahead = world.distance_to_border
         behind = max(ahead, world.start_length - 1)
@@ -229,7 +273,10 @@ class Snake:
             reward += world.food_reward
             place_food(state, rng)
             if state.food == NO_FOOD:
+                state.n_past = 0  # nothing to do better
                 return reward + world.win_reward, True
+            if world.retry > 0.0:
+                remember(state, world)
         return reward, False
 
     @staticmethod
