@@ -97,6 +97,8 @@ def assert_told(problems, path: Path, line: int, words: tuple[str, ...], severit
 # What is declared, and what the functions' text says: found without compiling anything.
 
 DECLARED = {
+    "practice of nothing": ([("max_steps = 50", "max_steps = 50\n    practice = {'wealth': 1.0}  # HERE")],
+                            ("`practice`", "'wealth': 1.0")),
     "no actions": ([("    actions = 2\n", ""), ("class Walk:", "class Walk:  # HERE")], ("no `actions`",)),
     "a slip of the pen": (
         [("    actions = 2\n", "    action = 2\n"), ("class Walk:", "class Walk:  # HERE")],

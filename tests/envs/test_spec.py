@@ -301,3 +301,13 @@ def test_planes_have_as_many_numbers_as_are_seen():
     for wrong in ((3, 1), (2, 1, 1), (0, 1, 3), "abc", 3):
         with pytest.raises(UserError, match=r"`planes` must be \(channels, rows, columns\)"):
             read(planes=wrong)
+
+
+def test_practice_gives_numbers_of_the_world_other_values():
+    found = read(options={"worth": 0.5}, practice={"worth": 2.0})
+    assert found.world_values["worth"] == 0.5
+    assert found.practised.world_values["worth"] == 2.0
+    assert found.practised.practised.world_values == found.practised.world_values
+    for wrong in (3, {"worth": 2}, {"wealth": 2.0}, {"worth": "much"}):
+        with pytest.raises(UserError, match="`practice`"):
+            read(options={"worth": 0.5}, practice=wrong)

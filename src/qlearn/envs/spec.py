@@ -197,9 +197,7 @@ def from_class(
     for key in ("actions", "observation", "state"):
         if key not in declared:
             raise UserError(f"{where}the class has no `{key}`; see `qlearn check --help`")
-    numbers = {key: value for key, value in options.items() if is_number(value)}
-    world = {**numbers, **declared.get("world", {})}
-    world.pop("max_steps", None)
+    world = world_of(declared, options)
     spec = Environment(
         name=name,
         kind=kind,
@@ -227,7 +225,7 @@ def from_class(
         figures=getattr(cls, "figures", None),
         state_number=getattr(cls, "state_number", ""),
         planes=planes_of(declared, where),
-        practice=dict(declared.get("practice", {})),
+        practice=practice_of(declared, world, where),
     )
     return spec
 
@@ -343,6 +341,30 @@ def bounds_of(declared: Mapping[str, Any], where: str) -> tuple[tuple[float, flo
             f" {declared['bounds']!r}"
         ) from None
     return pairs
+
+
+def world_of(declared: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are numbers, and what the class declares beside or instead of them."""
+    numbers = {key: value for key, value in options.items() if is_number(value)}
+    world = {**numbers, **declared.get("world", {})}
+    world.pop("max_steps", None)
+    return world
+
+
+def practice_of(
+    declared: Mapping[str, Any], world: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    """Other numbers for some of the world's, of the same types."""
+    practice = declared.get("practice", {})
+    if not isinstance(practice, Mapping):
+        raise UserError(f"{where}`practice` must be a dict of numbers, not {practice!r}")
+    for key, value in practice.items():
+        if not is_number(world.get(key)) or type(value) is not type(world[key]):
+            raise UserError(
+                f"{where}`practice` gives numbers of the world other values of their types;"
+                f" {key!r}: {value!r} is none for {world.get(key)!r}"
+            )
+    return dict(practice)
 
 
 def planes_of(declared: Mapping[str, Any], where: str) -> Planes | None:

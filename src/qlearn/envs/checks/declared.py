@@ -6,7 +6,7 @@ import ast
 import inspect
 import keyword
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -56,7 +56,7 @@ def problems(cls: type, chosen: Mapping[str, Any]) -> list[Problem]:
         values = declared(cls, chosen, places)
     except Found as stop:
         return [stop.problem, *found]
-    return [*_value_problems(cls, values, places), *found]
+    return [*_value_problems(cls, values, chosen, places), *found]
 
 
 def declared(cls: type, chosen: Mapping[str, Any], places: Places) -> dict[str, Any]:
@@ -104,12 +104,14 @@ def fields(cls: type, chosen: Mapping[str, Any]) -> np.dtype | None:
         return None
 
 
-def _value_problems(cls: type, values: dict[str, Any], places: Places) -> Iterator[Problem]:
+def _value_problems(
+    cls: type, values: dict[str, Any], chosen: Mapping[str, Any], places: Places
+) -> Iterator[Problem]:
     for key in NEEDED:
         if key not in values:
             message = f"the class has no `{key}`{_near(key, cls)}"
             yield Problem(places.file, places.line, message)
-    readers = {
+    readers: dict[str, Callable[[Any], Any]] = {
         "actions": lambda value: spec.positive(value, "`actions`"),
         "observation": _observation,
         "max_steps": lambda value: spec.limit_of(value, ""),
@@ -121,6 +123,10 @@ def _value_problems(cls: type, values: dict[str, Any], places: Places) -> Iterat
         "discount": _discount,
         "planes": lambda _: spec.planes_of(values, "") if "observation" in values else None,
     }
+    if isinstance(values.get("world", {}), Mapping):
+        options = spec.settle(getattr(cls, "options", {}), chosen, "")
+        world = spec.world_of(values, options)
+        readers["practice"] = lambda _: spec.practice_of(values, world, "")
     for key, read in readers.items():
         if key not in values:
             continue
