@@ -116,15 +116,14 @@ FEATURES_PQN = {
     "discount": 0.99, "epsilon": "0.2->0.002@0.5",
 }  # fmt: skip
 FEATURES_DQN = {**DQN, "steps": 500_000, "hidden": "256"}
-STEPS, MOST_STEPS = 40e6, 240e6  # of a board of 100 cells, and of any
+STEPS, MOST_STEPS = 400_000, 240_000_000  # for each cell, and for any board
 
 
 def settings_of(view, cells):
-    """Settings by algorithm. What fills a board grows with its cells squared, about."""
+    """Settings by algorithm."""
     if view == "features":
         return {"pqn": FEATURES_PQN, "dqn": FEATURES_DQN}
-    steps = min(STEPS * (cells / 100) ** 2, MOST_STEPS)
-    return {"pqn": {**PQN, "steps": int(round(steps, -5))}, "dqn": DQN}
+    return {"pqn": {**PQN, "steps": min(STEPS * cells, MOST_STEPS)}, "dqn": DQN}
 
 
 class Snake:
