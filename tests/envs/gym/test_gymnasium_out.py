@@ -322,4 +322,4 @@ def test_gymnasium_knows_us_without_importing_numba(order):
         [sys.executable, "-W", "error", "-c", text], capture_output=True, text=True, check=False
     )
     assert done.stderr == ""
-    assert done.stdout == "192\n"
+    assert done.stdout == "515\n"
