@@ -36,6 +36,7 @@ def test_a_preset_names_its_environment_and_the_user_goes_first(tmp_path, monkey
     [
         (("mountain", None, "auto"), "there is no preset 'mountain'.*mountaincar"),
         (("../x", None, "auto"), "there is no preset"),
+        (("strong", "cartpole", "auto"), "is for snake, not cartpole"),
         (("mountaincar", "cartpole", "auto"), "is for gym:MountainCar-v0, not cartpole"),
         (("mountaincar", None, "table"), "is for dqn, not table"),
     ],
@@ -44,3 +45,8 @@ def test_mistakes_are_one_line(asked, said):
     with pytest.raises(UserError, match=said) as raised:
         presets.apply(*asked, {})
     assert "\n" not in str(raised.value)
+
+
+def test_the_second_word_of_a_preset_is_enough():
+    assert presets.read("quick") == presets.read("snake-quick")
+    assert presets.apply("quick", None, "auto", {"steps": 3}) == ("snake", "pqn", {"steps": 3})

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+import qlearn
 from qlearn.errors import UserError
 from qlearn.runs import files
 from qlearn.runs.folder import RunFolder, find_run, list_runs, runs_folder
@@ -159,3 +160,13 @@ def test_the_record_says_with_what_it_was_made(home):
     assert {"python", "numpy", "numba", "qlearn"} <= record["versions"].keys()
     assert record["processor"]["cores"] == os.cpu_count()
     assert record["pid"] == os.getpid()
+
+
+def test_a_run_says_how_it_sees_and_an_older_one_saw_the_board(tmp_path):
+    small = {"envs": 4, "rollout": 4, "minibatch": 16, "hidden": "8", "steps": 64, "env.size": 5}
+    path = qlearn.train("snake", out=tmp_path / "run", **small).path
+    folder = RunFolder.open(path)
+    assert folder.record["env_options"]["observation"] == "around"
+    del folder.record["env_options"]["observation"]
+    folder.save()
+    assert RunFolder.open(path).record["env_options"]["observation"] == "board"

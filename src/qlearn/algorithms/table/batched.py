@@ -85,7 +85,8 @@ class BatchedLearner(Live):
         self.twin = arrays.full(entries if config.rule == "double" else (0,), config.initial)
         by_visits = self.plan.lr.kind == rule.VISITS
         self.visits = arrays.full(entries if by_visits else (0,), 0.0)
-        self.batch = batch(environment, self.envs, seed)
+        played = environment.practised if environment.compiled else environment
+        self.batch = batch(played, self.envs, seed)
         self.evaluator = greedy.Evaluator(environment)
         self.compile_seconds = self.evaluator.compile_seconds
         self.compile_seconds += getattr(self.batch, "compile_seconds", 0.0)

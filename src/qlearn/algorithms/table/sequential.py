@@ -135,7 +135,7 @@ class DictLearner(SequentialLearner):
         environment = self.environment
         self._rule = bound(rule.learn, environment.bind)
         self._start = bound(loop.begin, environment.bind)
-        self.world = environment.world()
+        self.world = environment.practised.world()
         initial = float(self.config.initial)
         self.table: dict = defaultdict(lambda: initial)
         self.twin: dict = defaultdict(lambda: initial)
@@ -207,7 +207,7 @@ class NumbaLearner(SequentialLearner):
             environment.bind,
             lines=environment.definitions,
         )
-        self.world = environment.world(self.kernels.module.World)
+        self.world = environment.practised.world(self.kernels.module.World)
         self.table = np.full(self.shapes["table"], float(self.config.initial))
         self.twin = np.full(self.shapes["twin"], float(self.config.initial))
         self.visits = np.zeros(self.shapes["visits"], np.int64)

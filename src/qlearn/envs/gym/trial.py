@@ -32,9 +32,7 @@ def why_not(make: Callable[[], Any]) -> str:
             make() as other,
         ):
             _try(one, other)
-    except Unsaveable as error:
-        return str(error)
-    except ValueError as error:
+    except (Unsaveable, ValueError) as error:
         return str(error)
     except UserError as error:  # perhaps there can only be one
         return f"a second one beside it fails: {error}"
