@@ -93,6 +93,7 @@ class Page:
 def main() -> None:
     """A page in a process of its own: URL RUN ...; says at its end what it has received."""
     page = Page(sys.argv[1], sys.argv[2:])
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     with contextlib.suppress(OSError, KeyboardInterrupt):
         page.listen()
     print(json.dumps({"told": page.told, "asked": page.asked, "bytes": page.received}))

@@ -4,7 +4,8 @@
 
 Each training is judged at every mark by 1,000 fresh greedy games, off the clock. With --folder what
 was learned is kept at every mark, and the next call goes on from there: an hour a seed need not be
-one sitting. --record keeps the figures of other boards and presets, and draws docs/snake_mastered.png.
+one sitting. --record keeps the figures of other boards and presets, and of other seeds that were judged
+after as many steps; it draws docs/snake_mastered.png.
 """
 
 from __future__ import annotations
@@ -136,6 +137,16 @@ def kept() -> dict[str, Any]:
     return json.loads(path.read_text())["boards"] if path.exists() else {}
 
 
+def beside(before: dict[str, Any], threads: int, trainings: dict[str, Marks]) -> dict[str, Marks]:
+    """With the seeds that were recorded of the very same training."""
+    at = {tuple(mark["steps"] for mark in marks) for marks in trainings.values()}
+    known = before.get("trainings", {}) if before.get("threads") == threads else {}
+    same = {
+        seed: marks for seed, marks in known.items() if tuple(mark["steps"] for mark in marks) in at
+    }
+    return dict(sorted({**same, **trainings}.items()))
+
+
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--size", type=int, nargs="+", default=[10])
@@ -155,6 +166,7 @@ def main() -> None:
             training = Training(chosen.preset, size, seed, chosen.threads, folder)
             trainings[str(seed)] = training.go_on(chosen.marks)
         name = f"{chosen.preset} {size}x{size}"
+        trainings = beside(boards.get(name, {}), chosen.threads, trainings)
         boards[name] = {"threads": chosen.threads, **summary(trainings)}
         say(name, boards[name])
     record("snake_mastered", {"boards": boards}, chosen.record)

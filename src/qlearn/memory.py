@@ -1,10 +1,11 @@
-"""How much memory can be had, asked before any of it is taken."""
+"""How much memory can be had, asked before any of it is taken; and how much this process has."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
@@ -98,3 +99,22 @@ def refuse_beyond(what: str, size: int, instead: str, digits: int = 0) -> None:
         )
     if _left.get() is not None:
         _left.set(free - size / MB)
+
+
+def peak_memory_mb() -> float:
+    """The largest resident memory this process has had."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def memory_mb() -> float:
+    """What is resident now, where the system says so; else the most there was."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except (OSError, ValueError, IndexError):
+        return peak_memory_mb()

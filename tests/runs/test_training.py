@@ -23,7 +23,7 @@ from qlearn.algorithms.table import greedy
 from qlearn.algorithms.table.config import TableConfig
 from qlearn.algorithms.table.sequential import DictLearner
 from qlearn.errors import UserError
-from qlearn.runs import checkpoint, driver, files, process, training
+from qlearn.runs import asked, checkpoint, driver, files, process
 from qlearn.runs.folder import RunFolder, find_run
 
 KEYS = {
@@ -682,7 +682,7 @@ def test_more_episodes_go_on():
     run = qlearn.train("grid", engine="dict", episodes=30)
     more = qlearn.train(resume=run.path, episodes=80)
     assert more.report["episodes"] == 80
-    assert more.folder.record["config"]["steps"] == 80 * training.STEPS_AN_EPISODE
+    assert more.folder.record["config"]["steps"] == 80 * asked.STEPS_AN_EPISODE
     said = []
     qlearn.train(resume=run.path, steps=10**6, say=said.append)
     assert "has used up a budget; there is nothing left to train" in said[-1]

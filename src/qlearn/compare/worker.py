@@ -17,7 +17,7 @@ from qlearn.algorithms import registry
 from qlearn.auto.choice import choose
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
-from qlearn.runs.training import peak_memory_mb
+from qlearn.memory import peak_memory_mb
 
 MOST_JUDGED_STATES = 50_000
 EVALUATION_SEED = 1_000_000_007

@@ -10,33 +10,31 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
-import os
-import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from math import inf
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from qlearn.algorithms.evaluation import Evaluation
 from qlearn.envs.raised import raised_inside
 from qlearn.errors import Diverged, EnvironmentFault, UserError
+from qlearn.memory import memory_mb, peak_memory_mb
 from qlearn.runs import checkpoint
 from qlearn.runs.alarms import EXPLODING, Alarms
+from qlearn.runs.best import Best
 from qlearn.runs.borders import Border
 from qlearn.runs.config import RunConfig, every, take_from
-from qlearn.runs.files import SEAL, Growing, checksum_of, digest_of_first, explained
+from qlearn.runs.files import SEAL, Growing, checksum_of
 from qlearn.runs.folder import RunFolder
 from qlearn.runs.learner import Learner
+from qlearn.runs.restoring import about
 from qlearn.runs.returns import Returns
-from qlearn.runs.rows import events, rows_of, turns
 from qlearn.runs.run import Run
+from qlearn.runs.signals import Signals
 from qlearn.runs.stages import LEARN, Clock, Stages
 from qlearn.runs.steering import Steering
 from qlearn.runs.watchers import Watcher, Watchers
@@ -49,9 +47,7 @@ UNTIL_EPISODES, UNTIL_IN_A_ROW, UNTIL_STEPS = 20, 3, 1000
 UNTIL_EVALUATIONS = 50  # with --until, at least about so many
 UNTIL_SHARE = 0.01  # of the steps so far lies between two of them, at least
 EPISODE_LOOKS = 1000  # steps between looks at the episodes of a learner that stops at none
-BEST_SECONDS = 1.0  # between two writes of the best network: each waits for the disk
 MOST_SAVING = 0.02  # of the time
-HELD_BYTES = 64 * 2**20  # of a best network that waits in memory
 RUN_KNOBS = ("eval_every", "checkpoint_seconds")
 
 
@@ -91,9 +87,9 @@ class Training:
         self._stop = threading.Event()
         self._chunk = FIRST_CHUNK
         self.steering, self.alarms = Steering(self), Alarms()
-        self._logged_before = (0.0, 0)  # seconds and steps
+        self.logged_before = (0.0, 0)  # seconds and steps
         self._told: set[str] = set()
-        self._metrics = Growing(self.folder.path / "metrics.jsonl")
+        self.metrics = Growing(self.folder.path / "metrics.jsonl")
 
     def _log_border(self) -> Border:
         config = self.learner.config
@@ -163,11 +159,11 @@ class Training:
     def _what_is_kept(self, diverged: bool) -> str:
         name = self.folder.path.name
         try:
-            _, about = checkpoint.load(self.folder.path / "checkpoints" / "last", frames=False)
+            _, saved = checkpoint.load(self.folder.path / "checkpoints" / "last", frames=False)
         except UserError:
             return f"{name} had come to no checkpoint yet"
         first = f"qlearn set {name} lr=... and " if diverged else ""
-        step = checkpoint.step_of(about)
+        step = checkpoint.step_of(saved)
         return f"{step} is kept: {first}qlearn train --resume {name} goes on from there"
 
     def _end_as(self, status: str) -> None:
@@ -177,7 +173,7 @@ class Training:
 
     def _run(self) -> Run:
         self.watchers.tell("begins", self)
-        with _Signals(self._stop):
+        with Signals(self._stop):
             self.clock.start()
             saved, took = time.perf_counter(), 0.0
             while not self.learner.finished and self.solved is None:
@@ -224,9 +220,9 @@ class Training:
         try:
             work()
         except (UserError, OSError) as error:
-            self._say_once("disk", f"{error}; the training goes on")
+            self.say_once("disk", f"{error}; the training goes on")
 
-    def _say_once(self, kind: str, text: str) -> None:
+    def say_once(self, kind: str, text: str) -> None:
         if kind not in self._told:
             self._told.add(kind)
             self.say(text)
@@ -286,9 +282,9 @@ class Training:
 
     def _machine(self) -> dict[str, Any]:
         """What a row says that would be another on another machine."""
-        seconds, (before, steps) = self.train_seconds, self._logged_before
+        seconds, (before, steps) = self.train_seconds, self.logged_before
         took = seconds - before
-        self._logged_before = seconds, self.env_steps
+        self.logged_before = seconds, self.env_steps
         return {
             "seconds": round(seconds, 6),
             "steps_per_second": round((self.env_steps - steps) / took, 3) if took > 0.0 else None,
@@ -300,11 +296,11 @@ class Training:
         """A line of metrics.jsonl, and after it what it warns of."""
         self.folder.log(row)
         if self.folder.fault:
-            self._say_once("log", f"{self.folder.fault}; the training goes on without its metrics")
+            self.say_once("log", f"{self.folder.fault}; the training goes on without its metrics")
         for kind, text in self.alarms.saw(row):
             why = self._with_cause(text) if kind == EXPLODING else text
             self.tell("warning", kind=kind, why=why)
-            self._say_once(kind, f"{why} (step {self.env_steps:,})")
+            self.say_once(kind, f"{why} (step {self.env_steps:,})")
         if self.alarms.lost and "event" not in row:
             name, why = self.learner.environment.name, self._with_cause(self.alarms.lost)
             raise Diverged(f"{name}: {why} (step {self.env_steps:,})")
@@ -367,8 +363,8 @@ class Training:
         self.best = Best(evaluation.mean, evaluation.report(), written)
         self._check()
         policy = getattr(self.learner, "policy_state", self._state)()
-        self.best.hold(policy, self._about())
-        if self.best.size > HELD_BYTES:
+        self.best.hold(policy, about(self))
+        if self.best.too_large:
             self._write_best()
 
     def _finish(self) -> Run:
@@ -445,7 +441,7 @@ class Training:
 
         def save() -> None:
             self.folder.settle()
-            checkpoint.save(place, self._state(), self._about(), self.settings.keep)
+            checkpoint.save(place, self._state(), about(self), self.settings.keep)
             self.steering.ahead.saved()
 
         self.stages.timed("checkpoint", save)
@@ -458,165 +454,8 @@ class Training:
         state = getattr(self.learner, "state_views", self.learner.get_state)()
         return {**state, "returns": self.returns.newest}
 
-    def _about(self) -> dict[str, Any]:
-        """What goes on where it stopped, beside the learner's arrays."""
-        size, digest = self._metrics.bytes_and_digest()
-        return {
-            "env_steps": self.env_steps,
-            "returns_before": self.returns.before,
-            "train_seconds": self.train_seconds,
-            "stages": self.stages.sums(),
-            "log_border": self.log_border.get_state(),
-            "eval_border": self.eval_border.get_state(),
-            "in_a_row": self.in_a_row,
-            "solved": self.solved,
-            "best": [self.best.mean, self.best.report] if self.best else None,
-            "metrics_bytes": size,
-            "metrics_sha256": digest,
-            "knobs": self.steering.knobs,
-        }
-
-    def restore(self, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
-        """Everything as it was at the checkpoint; lines logged after it are written again."""
-        size = about["metrics_bytes"]
-        earlier, later = self._earlier(about), events(self._rows(size, inf))
-        self.steering.restore(about.get("knobs", {}))
-        total, count = about.get("returns_before", (0.0, 0))
-        self.returns.restore(arrays.pop("returns"), (total, count))
-        self.learner.set_state(arrays)
-        self.clock.restore(about["train_seconds"])
-        self.stages.restore(about["stages"])
-        self.log_border.set_state(about["log_border"])
-        self.eval_border.set_state(about["eval_border"])
-        self.in_a_row = about["in_a_row"]
-        self.solved = tuple(about["solved"]) if about["solved"] else None
-        if about["best"]:
-            mean, report = about["best"]
-            self.best = Best(mean, report, time.perf_counter())
-        self._logged_before = about["train_seconds"], about["env_steps"]
-        for row in earlier:
-            self.alarms.saw(row)
-        # What somebody did at the very step that was saved is done; only knobs are turned again.
-        self.steering.ahead.plan(self.env_steps, turns(earlier), turns(later))
-        done = [row for row in later if row["event"] != "set"]
-        self._cut_metrics(size, [row for row in done if row["env_steps"] == self.env_steps])
-
-    def begin_again(self) -> None:
-        """No checkpoint was there: what was set will be set again, at the same steps."""
-        self.steering.ahead.plan(0, [], turns(self._rows(0, inf)))
-        self._cut_metrics(0, [])
-
-    def _earlier(self, about: dict[str, Any]) -> list[dict[str, Any]]:
-        """The rows up to the checkpoint; of those that are not as they were nothing is believed."""
-        path, size = self.folder.path / "metrics.jsonl", about["metrics_bytes"]
-        found, meant = digest_of_first(path, size), about.get("metrics_sha256")
-        if None not in (found, meant) and found != meant:
-            self.say(
-                f"{path} is damaged: its lines up to the checkpoint are not what they were; they"
-                " stay as they are, and nothing that is learned depends on them"
-            )
-            return []
-        return list(self._rows(0, size))
-
-    def _rows(self, begin: int, end: float) -> Iterator[dict[str, Any]]:
-        return rows_of(self.folder.path, begin, end, self._damaged)
-
-    def _damaged(self, path: Path, byte: int) -> None:
-        text = f"{path} is damaged at byte {byte:,}: if a knob was set there, it is not set again"
-        self._say_once("rows", text)
-
-    def _cut_metrics(self, size: int, kept: list[dict[str, Any]]) -> None:
-        """To the lines of the checkpoint, and these after them; lines that are gone are told of."""
-        path = self.folder.path / "metrics.jsonl"
-        try:
-            with open(path, "a+b") as file:
-                whole = _whole_lines(file, size)
-                if whole < size:
-                    self.say(f"{path} is shorter than at the checkpoint: lines of it are lost")
-                file.truncate(whole)
-                file.writelines((json.dumps(row) + "\n").encode() for row in kept)
-        except OSError as error:
-            raise explained(error, path) from None
-
-
-def _whole_lines(file: BinaryIO, size: int) -> int:
-    """How many of the first `size` bytes are lines to their end."""
-    there = file.seek(0, os.SEEK_END)
-    if there >= size:
-        return size
-    file.seek(0)
-    return file.read(there).rfind(b"\n") + 1
-
 
 def save_interval(wanted: float, took: float) -> float:
     """Seconds to the next checkpoint where the last one took so many: an interval that was set is
     kept, the usual one grows where saving would take too much of the time."""
     return max(wanted, took / MOST_SAVING) if wanted == RunConfig.checkpoint_seconds else wanted
-
-
-class Best:
-    """The network of the best greedy evaluation; held in memory for a moment before it is written.
-
-    A young network beats itself many times a second, and each write waits for the disk.
-    """
-
-    def __init__(self, mean: float, report: dict[str, Any], written: float) -> None:
-        self.mean, self.report, self.written = mean, report, written
-        self.held: tuple[dict[str, np.ndarray], dict[str, Any]] | None = None
-
-    def hold(self, state: dict[str, np.ndarray], about: dict[str, Any]) -> None:
-        self.held = {name: np.array(array) for name, array in state.items()}, about
-
-    @property
-    def size(self) -> int:
-        return sum(array.nbytes for array in self.held[0].values()) if self.held else 0
-
-    def waited(self, now: float) -> bool:
-        return self.held is not None and now - self.written > BEST_SECONDS
-
-    def write(self, place: Any) -> None:
-        assert self.held is not None
-        self.written = time.perf_counter()  # also where the disk does not let it: not every chunk
-        checkpoint.save(place, *self.held)
-        self.held, self.written = None, time.perf_counter()
-
-
-class _Signals:
-    """Ctrl-C and SIGTERM end the training at the next chunk border; a second one does not wait."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self.stop = stop
-        self.previous: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.previous[number] = signal.signal(number, self._take)
-
-    def _take(self, *_: object) -> None:
-        if self.stop.is_set():  # an environment that does not come back reaches no border
-            raise KeyboardInterrupt
-        self.stop.set()
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-
-
-def peak_memory_mb() -> float:
-    """The largest resident memory this process has had."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def memory_mb() -> float:
-    """What is resident now, where the system says so; else the most there was."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-    except (OSError, ValueError, IndexError):
-        return peak_memory_mb()

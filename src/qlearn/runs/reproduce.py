@@ -22,8 +22,8 @@ from qlearn.runs import checkpoint
 from qlearn.runs.driver import Interrupted, Training
 from qlearn.runs.folder import RunFolder, files_of, find_run, processor, versions
 from qlearn.runs.requests import EVALUATE
+from qlearn.runs.resume import restore
 from qlearn.runs.rows import events, rows_of, turns
-from qlearn.runs.training import restore
 from qlearn.runs.watchers import Watcher
 
 AGAIN = "reproduced"  # within the run's folder: there it is nobody's `last`
@@ -177,7 +177,7 @@ class _Reproduction:
             last = self.again.path / "checkpoints" / "last"
             arrays, about = checkpoint.load(last)
             arrays = _without_games(arrays) if anew else arrays
-            restore(training, last, (arrays, about), record["engine"])
+            restore(training, (arrays, about), record["engine"])
         training.steering.ahead.plan(begin or 0, [], turns(turned))
         training.stop_at = stop
         try:
