@@ -774,12 +774,12 @@ def test_the_best_network_waits_for_no_disk_in_short_runs(monkeypatch):
     qlearn.train("grid", **how)
     assert saved == ["best", "last"]
     saved.clear()
-    monkeypatch.setattr(driver, "BEST_SECONDS", 0.0)
+    monkeypatch.setattr("qlearn.runs.best.BEST_SECONDS", 0.0)
     often = qlearn.train("grid", **how)
     assert len(saved) > 3
     saved.clear()
-    monkeypatch.setattr(driver, "BEST_SECONDS", 1e9)
-    monkeypatch.setattr(driver, "HELD_BYTES", 100)
+    monkeypatch.setattr("qlearn.runs.best.BEST_SECONDS", 1e9)
+    monkeypatch.setattr("qlearn.runs.best.HELD_BYTES", 100)
     large = qlearn.train("grid", **how)
     assert len(saved) > 3
     np.testing.assert_array_equal(

@@ -29,7 +29,8 @@ def resume_run(folder: RunFolder, asked: Asked, started: float) -> Run:
     """Goes on where the run stopped; from its start where it never came to a checkpoint."""
     record, say = folder.whole(), asked.say
     _expect_its_own(record, asked)
-    config, last = dict(record["config"]), folder.path / "checkpoints" / "last"
+    before, last = record["config"], folder.path / "checkpoints" / "last"
+    config = dict(before)
     grows = _enlarge(config, asked)
     if folder.status == "done" and not grows and _is_kept(last):
         _say_all(folder.notes, say)
@@ -73,7 +74,7 @@ def resume_run(folder: RunFolder, asked: Asked, started: float) -> Run:
         say(f"{folder.path.name} has no checkpoint yet; starting again from its configuration")
         restoring.begin_again(training)
     else:
-        _say_all(_where_it_stands(training, moved, record["config"]), say)
+        _say_all(_where_it_stands(training, moved, before), say)
     return training.run()
 
 
