@@ -28,6 +28,7 @@ SETTINGS = {
     "radam": {"optimiser": "radam", "activation": "tanh", "hidden": "30x17", "clip": 0.1},
     "plain": {"layer_norm": False, "hidden": "33", "clip": 0.0, "average": 0.0, "lambda_": 0.5},
     "selu": {"activation": "selu", "scale_inputs": False, "overtime": 1.5, "explorers": 0.5},
+    "cut": {"cut": True, "epsilon": 0.4, "lambda_": 0.9},
 }
 
 
@@ -63,7 +64,7 @@ def check_the_rest(ours, theirs):
 
 def check_rollouts(quick, readable):
     theirs = readable.rollout
-    for name in ("actions", "terminated", "truncated", "valid"):
+    for name in ("actions", "strays", "terminated", "truncated", "valid"):
         found = getattr(theirs, name).ravel()
         np.testing.assert_array_equal(found, getattr(quick.buffers, name), err_msg=name)
     for name in ("rewards", "targets"):
@@ -94,6 +95,34 @@ def test_one_update_from_a_common_state(game, settings):
         for name, value in quick.figures().items():
             assert figures[name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
     assert (ends > 0).all()  # both kinds of end were among them
+
+
+def expected_return(readable, k, i):
+    """Forwards, as it is defined: to an end, to the rollout's end, or to a random action."""
+    now, lambda_ = readable.rollout, readable.config.lambda_
+    reward, discount = float(now.rewards[k, i]), readable.plan.discount
+    if now.terminated[k, i]:
+        return reward
+    if now.truncated[k, i]:
+        return reward + discount * now.last_values[k, i]
+    value = now.values[k + 1, i]
+    if k + 1 == len(now.rewards) or (readable.config.cut and now.strays[k + 1, i]):
+        return reward + discount * value
+    ahead = expected_return(readable, k + 1, i)
+    return reward + discount * ((1.0 - lambda_) * value + lambda_ * ahead)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_return_looks_past_a_random_action_or_ends_there(cut):
+    _, readable = learners("cartpole", {"cut": cut, "epsilon": 0.4, "lambda_": 0.9})
+    readable.advance(3 * 128)
+    now = readable.rollout
+    expected = [[expected_return(readable, k, i) for i in range(8)] for k in range(16)]
+    np.testing.assert_allclose(now.targets, expected, rtol=1e-5, atol=1e-5)
+    assert now.terminated.any()
+    assert now.truncated.any()
+    assert 5 < now.strays.sum() < 50
+    assert not now.strays[-1].any()
 
 
 @pytest.mark.parametrize("game", GAMES)

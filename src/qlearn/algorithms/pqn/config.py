@@ -24,6 +24,8 @@ KNOBS = {
 class PqnConfig(NetworkConfig):
     lambda_: float = 0.9
     """How far returns look: 0 bootstraps at the next step, 1 at the end of the rollout."""
+    cut: bool = False
+    """Whether a return ends at a random action (Watkins) or looks past it (Peng)."""
     rollout: int = 64
     """Steps of every copy between two times of learning."""
     epochs: int = 4

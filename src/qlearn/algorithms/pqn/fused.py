@@ -50,6 +50,7 @@ class Plan(NamedTuple):
     restless: float
     discount: float
     lambda_: float
+    cut: int  # whether a return looks no further than a random action
     reward_scale: float
     envs: int
     rollout: int
@@ -67,6 +68,7 @@ class Buffers(NamedTuple):
     inputs: np.ndarray  # flat: (rollout + 1) x envs x width, encoded
     last_inputs: np.ndarray  # flat: envs x width, the last states of episodes that were cut off
     actions: np.ndarray
+    strays: np.ndarray  # whether the action was another than the best; False after the last step
     rewards: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
@@ -100,10 +102,12 @@ def choose(net, plan, players, buffers, k, epsilon, low, high):
     """Epsilon-greedy actions of copies low .. high-1 at step k."""
     look(net, buffers, k, low, high, plan.envs)
     for i in range(low, high):
-        action = best_action(net, i)[0]
+        best = best_action(net, i)[0]
+        action = best
         if chance(players[i], max(epsilon, plan.restless) if i < plan.explorers else epsilon):
             action = integers(players[i], plan.actions)
         buffers.actions[k * plan.envs + i] = action
+        buffers.strays[k * plan.envs + i] = action != best
 
 
 def keep(net, plan, buffers, k, i, reward, terminated, truncated, seen, final):
@@ -143,7 +147,11 @@ def play(net, plan, players, copies, seen, finals, buffers, epsilon, low, high, 
 
 @cold
 def lambda_returns(plan, buffers, low, high):
-    """R = r + discount ((1 - lambda) V' + lambda R'), backwards through time."""
+    """R = r + discount ((1 - lambda) V' + lambda R'), backwards through time.
+
+    Cut, R = r + discount V' where the next action was a random one, and not the best: what comes of
+    it says nothing about the best.
+    """
     envs = plan.envs
     for i in range(low, high):
         following = buffers.values[plan.rollout * envs + i]
@@ -156,6 +164,8 @@ def lambda_returns(plan, buffers, low, high):
                 following = reward + plan.discount * buffers.last_values[at]
             else:
                 value = buffers.values[at + envs]
+                if plan.cut and buffers.strays[at + envs]:
+                    following = value
                 following = reward + plan.discount * (
                     (1.0 - plan.lambda_) * value + plan.lambda_ * following
                 )

@@ -163,9 +163,10 @@ class GraphedPqn(TorchPqn):
 
     @torch.no_grad()
     def act(self) -> None:
-        self.actions.copy_(self.judge_now().argmax(dim=1))
+        best = self.judge_now().argmax(dim=1)
+        self.actions.copy_(best)
         self.explore()
-        self.keep(actions=self.actions)
+        self.keep(actions=self.actions, strays=self.actions != best)
 
     def explore(self) -> None:
         if self.generator is None:
@@ -211,6 +212,8 @@ class GraphedPqn(TorchPqn):
         now, lambda_ = self.there, self.config.lambda_
         following = now.values[-1]
         for k in reversed(range(self.config.rollout)):
+            if self.config.cut:
+                following = torch.where(now.strays[k + 1], now.values[k + 1], following)
             ahead = torch.lerp(now.values[k + 1], following, lambda_)
             ahead = torch.where(now.truncated[k], now.last_values[k], ahead)
             ahead = ahead.masked_fill(now.terminated[k], 0.0)

@@ -41,6 +41,7 @@ def plan_of(environment: Any, config: PqnConfig) -> fused.Plan:
         explorers=round(config.explorers * config.envs),
         restless=config.restless,
         lambda_=config.lambda_,
+        cut=int(config.cut),
         reward_scale=config.reward_scale,
         envs=config.envs,
         rollout=config.rollout,
@@ -53,7 +54,7 @@ def plan_of(environment: Any, config: PqnConfig) -> fused.Plan:
     )
 
 
-BOOKS = 47 + 8 * LOG_ROLLOUTS  # bytes of a transition beside its inputs
+BOOKS = 48 + 8 * LOG_ROLLOUTS  # bytes of a transition beside its inputs
 
 
 def refuse_rollouts_beyond_memory(width: int, plan: fused.Plan) -> None:
@@ -71,6 +72,7 @@ def buffers_of(environment: Any, plan: fused.Plan) -> fused.Buffers:
         inputs=real((transitions + plan.envs) * width),
         last_inputs=real(plan.envs * width),
         actions=np.zeros(transitions, np.int64),
+        strays=np.zeros(transitions + plan.envs, np.bool_),
         rewards=real(transitions),
         terminated=np.zeros(transitions, np.bool_),
         truncated=np.zeros(transitions, np.bool_),

@@ -62,6 +62,7 @@ class Rollout(NamedTuple):
 
     inputs: np.ndarray  # one step more, and the width of the input
     actions: np.ndarray
+    strays: np.ndarray  # whether the action was another than the best; one step more
     rewards: np.ndarray  # scaled
     terminated: np.ndarray
     truncated: np.ndarray
@@ -80,6 +81,7 @@ def empty_rollout(steps: int, envs: int, width: int) -> Rollout:
     return Rollout(
         inputs=zeros(steps + 1, envs, width),
         actions=zeros(steps, envs, dtype=np.int64),
+        strays=zeros(steps + 1, envs, dtype=np.bool_),
         rewards=zeros(steps, envs),
         terminated=zeros(steps, envs, dtype=np.bool_),
         truncated=zeros(steps, envs, dtype=np.bool_),
@@ -184,8 +186,10 @@ class TorchPqn(TorchLearner):
         now.inputs[0] = self.encode(games.observations)
         for k in range(self.config.rollout):
             begun = clock()
-            now.actions[k] = self.look(k).argmax(axis=1)
+            best = self.look(k).argmax(axis=1)
+            now.actions[k] = best
             self.kernels.explore(now.actions[k], self.players, epsilons, self.plan.actions)
+            now.strays[k] = now.actions[k] != best
             chosen = clock()
             games.step(now.actions[k])
             stepped = clock()
@@ -206,10 +210,16 @@ class TorchPqn(TorchLearner):
     # ---------------------------------------------------------------- learning
 
     def lambda_returns(self) -> None:
-        """R = r + discount ((1 - lambda) V' + lambda R'), backwards through time."""
+        """R = r + discount ((1 - lambda) V' + lambda R'), backwards through time.
+
+        Cut, R = r + discount V' where the next action was a random one, and not the best: what
+        comes of it says nothing about the best.
+        """
         now, lambda_ = self.rollout, self.config.lambda_
         following = now.values[-1].astype(np.float64)
         for k in reversed(range(self.config.rollout)):
+            if self.config.cut:
+                following = np.where(now.strays[k + 1], now.values[k + 1], following)
             ahead = (1.0 - lambda_) * now.values[k + 1] + lambda_ * following
             ahead[now.truncated[k]] = now.last_values[k][now.truncated[k]]
             ahead[now.terminated[k]] = 0.0
