@@ -31,7 +31,7 @@ GAMES = {
     "conv": ("snake", {"observation": "board", "size": 4, "starve_after": 9, "distance_to_border": 1},
              {"conv": "4x3x1", "scale_inputs": True}),
     "radam": ("cartpole", {"max_steps": 13}, {"optimiser": "radam", "average": 0.0, "clip": 0.0}),
-    "cut": ("cartpole", {"max_steps": 7}, {"cut": True, "epsilon": 0.4}),
+    "cut": ("cartpole", {"max_steps": 7}, {"cut": True, "margin": 0.02, "epsilon": 0.4}),
     "python": ("gym:CartPole-v1", {"native": False, "run": "serial"}, {}),
 }  # fmt: skip
 

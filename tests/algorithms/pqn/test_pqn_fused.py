@@ -9,8 +9,11 @@ import pytest
 
 from qlearn.algorithms import registry
 from qlearn.algorithms.network.team import Pace, Team
+from qlearn.algorithms.pqn import fused
 from qlearn.envs.registry import find
 from qlearn.errors import UserError
+from qlearn.kernels.build import build
+from qlearn.rng import PLAYER, streams
 
 SMALL = {"envs": 12, "rollout": 16, "epochs": 2, "minibatch": 64}
 
@@ -25,6 +28,33 @@ def same(one, other):
     assert set(one) == set(other)
     for name in one:
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def strays(values, place, best, margin, daring, players, counts):
+    """How often each action is taken instead of the best."""
+    for i in range(len(players)):
+        counts[fused.stray(values, place, best, len(counts), margin, daring, players[i])] += 1
+
+
+@pytest.mark.parametrize(
+    ("margin", "daring", "shares"),
+    [
+        (0.0, 0.1, (1 / 3, 1 / 3, 1 / 3)),  # any action as often
+        (0.5, 0.1, (0.63, 1 / 30, 1 / 3)),  # the dear one in a tenth of the cases
+        (0.5, 0.0, (2 / 3, 0.0, 1 / 3)),
+        (0.5, 1.0, (1 / 3, 1 / 3, 1 / 3)),
+        (0.005, 0.0, (1.0, 0.0, 0.0)),
+    ],
+)
+def test_what_would_cost_more_than_the_margin_is_seldom_tried(margin, daring, shares):
+    values = np.array([9.0, 1.0, 0.0, 0.99], np.float32)  # of another row the first
+    counts, players = np.zeros(3, np.int64), streams(5, 30_000, PLAYER)
+    kernels = build("strays of a test", (strays,), {})
+    kernels.prepare("strays", values, 1, 0, margin, daring, players, counts)
+    counts[:] = 0
+    kernels.strays(values, 1, 0, margin, daring, players, counts)
+    np.testing.assert_allclose(counts / len(players), shares, atol=0.02)
+    assert (counts[np.array(shares) == 0.0] == 0).all()
 
 
 UNEVEN = {"envs": 13, "rollout": 10, "minibatch": 26}
@@ -227,6 +257,8 @@ def test_a_still_world_shows_the_books_are_the_mean_and_spread():
         ({"init": "nothing.safetensors"}, "nothing.safetensors"),
         ({"learning_rate": 0.1}, "there is no setting"),
         ({"envs": "many"}, "envs"),
+        ({"margin": -1}, "margin must be at least 0"),
+        ({"daring": 2}, "daring must be between 0 and 1"),
     ],
 )
 def test_each_mistake_is_one_line(settings, said):

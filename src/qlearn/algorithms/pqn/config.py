@@ -24,6 +24,10 @@ KNOBS = {
 class PqnConfig(NetworkConfig):
     lambda_: float = 0.9
     """How far returns look: 0 bootstraps at the next step, 1 at the end of the rollout."""
+    margin: float = 0.0
+    """A random action that is worth less than the best by more is seldom taken; 0: it always is."""
+    daring: float = 0.05
+    """The share of such actions that are taken all the same."""
     cut: bool = False
     """Whether a return ends at a random action (Watkins) or looks past it (Peng)."""
     rollout: int = 64
@@ -41,7 +45,8 @@ class PqnConfig(NetworkConfig):
         self.check_network()
         self.at_least(1, "rollout", "epochs", "minibatch")
         self.at_most(MOST_ROWS, "rollout", "minibatch")
-        self.shares("lambda_")
+        self.shares("lambda_", "daring")
+        self.at_least(0, "margin")
         if self.optimiser not in OPTIMISERS:
             raise UserError(f"optimiser must be adam or radam, not {self.optimiser!r}")
         if self.envs * self.rollout % self.minibatch:

@@ -48,6 +48,8 @@ class Plan(NamedTuple):
     epsilon: Schedule
     explorers: int
     restless: float
+    margin: float
+    daring: float
     discount: float
     lambda_: float
     cut: int  # whether a return looks no further than a random action
@@ -98,6 +100,18 @@ def look(net, buffers, k, low, high, envs):
         buffers.gaps[k * envs + i] = gap
 
 
+def stray(values, place, best, actions, margin, daring, player):
+    """A random action; mostly the best one where that would cost more than `margin`.
+
+    What is known to be fatal need not be tried as often as what is nearly as good: so there is
+    much exploration late in a long game, too.
+    """
+    action = integers(player, actions)
+    if margin > 0.0 and values[place + best] - values[place + action] > margin:
+        return action if chance(player, daring) else best
+    return action
+
+
 def choose(net, plan, players, buffers, k, epsilon, low, high):
     """Epsilon-greedy actions of copies low .. high-1 at step k."""
     look(net, buffers, k, low, high, plan.envs)
@@ -105,7 +119,10 @@ def choose(net, plan, players, buffers, k, epsilon, low, high):
         best = best_action(net, i)[0]
         action = best
         if chance(players[i], max(epsilon, plan.restless) if i < plan.explorers else epsilon):
-            action = integers(players[i], plan.actions)
+            place = net.layers[len(net.layers) - 1][OUT] + i * plan.actions
+            action = stray(
+                net.work, place, best, plan.actions, plan.margin, plan.daring, players[i]
+            )
         buffers.actions[k * plan.envs + i] = action
         buffers.strays[k * plan.envs + i] = action != best
 

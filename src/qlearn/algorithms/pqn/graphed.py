@@ -163,20 +163,25 @@ class GraphedPqn(TorchPqn):
 
     @torch.no_grad()
     def act(self) -> None:
-        best = self.judge_now().argmax(dim=1)
+        values = self.judge_now()
+        best = values.argmax(dim=1)
         self.actions.copy_(best)
-        self.explore()
+        self.explore(values)
         self.keep(actions=self.actions, strays=self.actions != best)
 
-    def explore(self) -> None:
+    def explore(self, values: torch.Tensor) -> None:
         if self.generator is None:
-            self.kernels.explore(
-                self.actions.numpy(), self.players, self.chances.numpy(), self.plan.actions
-            )
+            now = self.actions.numpy(), values.numpy(), self.chances.numpy()
+            self.kernels.explore(*self.chances_of(*now))
             return
         where = {"device": self.device, "generator": self.generator}
         others = torch.randint(self.plan.actions, self.actions.shape, **where)
         strays = torch.rand(self.actions.shape, **where) < self.chances
+        if self.config.margin > 0.0:
+            worth = values.gather(1, torch.stack((self.actions, others), dim=1))
+            dear = worth[:, 0] - worth[:, 1] > self.config.margin
+            daring = torch.rand(self.actions.shape, **where) < self.config.daring
+            strays &= daring | ~dear
         self.actions.copy_(torch.where(strays, others, self.actions))
 
     @torch.no_grad()

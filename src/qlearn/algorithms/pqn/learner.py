@@ -40,6 +40,8 @@ def plan_of(environment: Any, config: PqnConfig) -> fused.Plan:
         discount=environment.discount if config.discount is None else float(config.discount),
         explorers=round(config.explorers * config.envs),
         restless=config.restless,
+        margin=config.margin,
+        daring=config.daring,
         lambda_=config.lambda_,
         cut=int(config.cut),
         reward_scale=config.reward_scale,

@@ -37,21 +37,21 @@ from qlearn.algorithms.network.optimisers import make_optimiser, set_lr, set_ste
 from qlearn.algorithms.network.seeing import LEAST_SPREAD, pool_scale
 from qlearn.algorithms.network.torch_learner import TorchLearner
 from qlearn.algorithms.pqn.config import KNOBS, PqnConfig
-from qlearn.algorithms.pqn.fused import Plan, shuffle
+from qlearn.algorithms.pqn.fused import Plan, shuffle, stray
 from qlearn.algorithms.pqn.learner import plan_of, refuse_rollouts_beyond_memory
 from qlearn.kernels.build import build
 from qlearn.nets.module import nn, torch
-from qlearn.rng import chance, integers
+from qlearn.rng import chance
 from qlearn.schedules import value_at
 
 # ------------------------------------------------------- chance: compiled, being slow otherwise
 
 
-def explore(actions, players, epsilons, choices):
-    """Epsilon-greedy: replaces each copy's greedy action with its chance; its own stream decides."""
+def explore(actions, values, players, epsilons, choices, margin, daring):
+    """Epsilon-greedy: replaces each copy's best action with its chance; its own stream decides."""
     for i in range(len(actions)):
         if chance(players[i], epsilons[i]):
-            actions[i] = integers(players[i], choices)
+            actions[i] = stray(values, i * choices, actions[i], choices, margin, daring, players[i])
 
 
 # ----------------------------------------------------------------------------- the learner
@@ -120,7 +120,9 @@ class TorchPqn(TorchLearner):
         self.seconds = {"act": 0.0, "env": 0.0, "learn": 0.0}
 
         self.kernels = build("chances of pqn", (explore, shuffle), {})  # shuffle: Fisher and Yates
-        self.kernels.prepare("explore", self.rollout.actions[0], self.players, self.epsilons(), 2)
+        nothing = np.zeros((config.envs, self.plan.actions), np.float32)
+        now = self.rollout.actions[0], nothing, self.epsilons()
+        self.kernels.prepare("explore", *self.chances_of(*now))
         self.kernels.prepare("shuffle", self.order, self.stream)
         self.begin_games(seed)
         self.compile_seconds += (
@@ -179,6 +181,13 @@ class TorchPqn(TorchLearner):
         np.maximum(restless, self.config.restless, out=restless)
         return epsilons
 
+    def chances_of(self, actions: np.ndarray, values: np.ndarray, epsilons: np.ndarray) -> tuple:
+        """What `explore` is given."""
+        plan = self.plan
+        return (
+            actions, values.ravel(), self.players, epsilons, plan.actions, plan.margin, plan.daring,
+        )  # fmt: skip
+
     def play(self) -> None:
         """One rollout of every copy."""
         now, games, clock = self.rollout, self.batch, time.perf_counter
@@ -186,9 +195,10 @@ class TorchPqn(TorchLearner):
         now.inputs[0] = self.encode(games.observations)
         for k in range(self.config.rollout):
             begun = clock()
-            best = self.look(k).argmax(axis=1)
+            values = self.look(k)
+            best = values.argmax(axis=1)
             now.actions[k] = best
-            self.kernels.explore(now.actions[k], self.players, epsilons, self.plan.actions)
+            self.kernels.explore(*self.chances_of(now.actions[k], values, epsilons))
             now.strays[k] = now.actions[k] != best
             chosen = clock()
             games.step(now.actions[k])
