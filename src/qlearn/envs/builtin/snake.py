@@ -104,7 +104,7 @@ def go_back(state, rng, world):
 PQN = {
     "envs": 256, "rollout": 32, "epochs": 1, "minibatch": 512, "hidden": "256x256",
     "lr": "5e-4->1e-6", "lambda_": 0.99, "discount": 0.999, "cut": True,
-    "epsilon": "exponential:0.2->0.005@0.8", "margin": 0.3, "explorers": 0.0,
+    "epsilon": "exponential:0.2->0.02@0.8", "margin": 0.3, "explorers": 0.0,
     "reward_scale": 1.0, "average": 0.99, "scale_inputs": False, "until_every": 8192 * 16,
 }  # fmt: skip
 DQN = {
@@ -117,7 +117,7 @@ FEATURES_PQN = {
     "discount": 0.99, "cut": False, "epsilon": "0.2->0.002@0.5", "margin": 0.0,
 }  # fmt: skip
 FEATURES_DQN = {**DQN, "steps": 500_000, "hidden": "256"}
-STEPS, MOST_STEPS = 200_000, 120_000_000  # for each cell, and for any board
+STEPS, MOST_STEPS = 300_000, 120_000_000  # for each cell, and for any board
 
 
 def settings_of(view, cells):
