@@ -99,12 +99,12 @@ def go_back(state, rng, world):
 
 
 # A board is learned long and with many copies: most of it is snake only once the snake is long.
-# Nothing is centred, so that the first layer need not look at the zeros. What is random must not
-# be fatal: late in a game one such step ends it, and nothing else is explored (docs/snake.md).
+# Nothing is centred, so that the first layer need not look at the zeros. Whole boards are filled
+# once epsilon is below 0.01, so most of the time is spent there.
 PQN = {
     "envs": 256, "rollout": 32, "epochs": 1, "minibatch": 512, "hidden": "256x256",
-    "lr": "5e-4->1e-6", "lambda_": 0.99, "discount": 0.999, "cut": True,
-    "epsilon": "exponential:0.2->0.02@0.8", "margin": 0.3, "explorers": 0.0,
+    "lr": "5e-4->1e-6", "lambda_": 0.95, "discount": 0.998,
+    "epsilon": "exponential:0.2->0.0005@0.6", "explorers": 0.0,
     "reward_scale": 1.0, "average": 0.99, "scale_inputs": False, "until_every": 8192 * 16,
 }  # fmt: skip
 DQN = {
@@ -114,10 +114,10 @@ DQN = {
 }  # fmt: skip
 FEATURES_PQN = {
     **PQN, "steps": 3_000_000, "epochs": 2, "minibatch": 1024, "hidden": "256", "lambda_": 0.8,
-    "discount": 0.99, "cut": False, "epsilon": "0.2->0.002@0.5", "margin": 0.0,
+    "discount": 0.99, "epsilon": "0.2->0.002@0.5",
 }  # fmt: skip
 FEATURES_DQN = {**DQN, "steps": 500_000, "hidden": "256"}
-STEPS, MOST_STEPS = 300_000, 120_000_000  # for each cell, and for any board
+STEPS, MOST_STEPS = 400_000, 240_000_000  # for each cell, and for any board
 
 
 def settings_of(view, cells):
