@@ -49,4 +49,5 @@ def test_mistakes_are_one_line(asked, said):
 
 def test_the_second_word_of_a_preset_is_enough():
     assert presets.read("quick") == presets.read("snake-quick")
-    assert presets.apply("quick", None, "auto", {"steps": 3}) == ("snake", "pqn", {"steps": 3})
+    env, algo, settings = presets.apply("quick", None, "auto", {"steps": 3})
+    assert (env, algo, settings["steps"]) == ("snake", "pqn", 3)
