@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -137,10 +138,12 @@ def kept() -> dict[str, Any]:
     return json.loads(path.read_text())["boards"] if path.exists() else {}
 
 
-def beside(before: dict[str, Any], threads: int, trainings: dict[str, Marks]) -> dict[str, Marks]:
+def beside(
+    before: dict[str, Any], settings: dict[str, Any], trainings: dict[str, Marks]
+) -> dict[str, Marks]:
     """With the seeds that were recorded of the very same training."""
     at = {tuple(mark["steps"] for mark in marks) for marks in trainings.values()}
-    known = before.get("trainings", {}) if before.get("threads") == threads else {}
+    known = before.get("trainings", {}) if before.get("settings") == settings else {}
     same = {
         seed: marks for seed, marks in known.items() if tuple(mark["steps"] for mark in marks) in at
     }
@@ -166,8 +169,9 @@ def main() -> None:
             training = Training(chosen.preset, size, seed, chosen.threads, folder)
             trainings[str(seed)] = training.go_on(chosen.marks)
         name = f"{chosen.preset} {size}x{size}"
-        trainings = beside(boards.get(name, {}), chosen.threads, trainings)
-        boards[name] = {"threads": chosen.threads, **summary(trainings)}
+        settings = asdict(training.learner.config)
+        trainings = beside(boards.get(name, {}), settings, trainings)
+        boards[name] = {"settings": settings, **summary(trainings)}
         say(name, boards[name])
     record("snake_mastered", {"boards": boards}, chosen.record)
     if chosen.record:
