@@ -99,12 +99,13 @@ def go_back(state, rng, world):
 
 
 # A board is learned long and with many copies: most of it is snake only once the snake is long.
-# Nothing is centred, so that the first layer need not look at the zeros. Whole boards are filled
-# once epsilon is below 0.01, so most of the time is spent there.
+# Nothing is centred, so that the first layer need not look at the zeros. Small boards are learned so
+# soon that a round which leaves corners out may stay: there, most of the time is spent where epsilon
+# is below 0.01, and whole boards are tried. On 10x10 that was worse (docs/snake.md).
 PQN = {
     "envs": 256, "rollout": 32, "epochs": 1, "minibatch": 512, "hidden": "256x256",
     "lr": "5e-4->1e-6", "lambda_": 0.95, "discount": 0.998,
-    "epsilon": "exponential:0.2->0.0005@0.6", "explorers": 0.0,
+    "epsilon": "0.2->0.0005@0.5", "explorers": 0.0,
     "reward_scale": 1.0, "average": 0.99, "scale_inputs": False, "until_every": 8192 * 16,
 }  # fmt: skip
 DQN = {
@@ -118,13 +119,17 @@ FEATURES_PQN = {
 }  # fmt: skip
 FEATURES_DQN = {**DQN, "steps": 500_000, "hidden": "256"}
 STEPS, MOST_STEPS = 400_000, 240_000_000  # for each cell, and for any board
+SMALL = 64  # cells
 
 
 def settings_of(view, cells):
     """Settings by algorithm."""
     if view == "features":
         return {"pqn": FEATURES_PQN, "dqn": FEATURES_DQN}
-    return {"pqn": {**PQN, "steps": min(STEPS * cells, MOST_STEPS)}, "dqn": DQN}
+    pqn = {**PQN, "steps": min(STEPS * cells, MOST_STEPS)}
+    if cells <= SMALL:
+        pqn["epsilon"] = "exponential:0.2->0.0005@0.6"
+    return {"pqn": pqn, "dqn": DQN}
 
 
 class Snake:
