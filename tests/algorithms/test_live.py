@@ -84,7 +84,8 @@ def test_what_is_live_is_said_with_its_limits(case):
     live = learner.live()
     assert set(live) == set(CASES[case][-1]) | ({"updates"} if case == "dqn" else set())
     assert live["discount"] == {
-        "value": learner.plan.discount, "kind": "number", "low": 0.0, "high": 1.0,
+        "value": 0.998 if case == "pqn" else learner.plan.discount,  # of pqn it may be a schedule
+        "kind": "schedule" if case == "pqn" else "number", "low": 0.0, "high": 1.0,
     }  # fmt: skip
     assert live["epsilon"]["value"] == learner.config.epsilon
     learner.retune({"epsilon": "0.5->0.1"})
@@ -98,6 +99,8 @@ REFUSED = [
     ("numba", {"discount": "high"}, "discount must be a number, not 'high'"),
     ("numba", {"steps": 9}, "steps cannot change while it learns; known: discount, epsilon, lr"),
     ("numba", {"epsilom": 0.1}, "there is no setting 'epsilom'; did you mean 'epsilon'"),
+    ("pqn", {"discount": "0.9->1.5"}, "discount must be between 0 and 1, not 1.5"),
+    ("dqn", {"discount": "0.9->0.99"}, "discount must be a number, not '0.9->0.99'"),
     ("pqn", {"minibatch": 48}, "a minibatch of 48 does not divide"),
     ("pqn", {"epochs": 0}, "epochs must be between 1 and 32, not 0"),
     ("dqn", {"batch": 10**9}, "batch must be between 1 and 4096"),

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from qlearn.envs.spec import coerce
 from qlearn.errors import UserError, closest
+from qlearn.schedules import Schedule
 
 SCHEDULE, NUMBER, WHOLE, STEPS = "schedule", "number", "whole", "steps"
 
@@ -45,8 +46,11 @@ class Live:
         return {key: {"value": self._value(key), **self._knob(key)._asdict()} for key in self.knobs}
 
     def _value(self, key: str) -> Any:
+        """What was set, or what stands in its place."""
         value = getattr(self.config, key)
-        return getattr(self.plan, key) if value is None else value
+        if value is None:
+            value = getattr(self.plan, key)
+        return value.start if isinstance(value, Schedule) else value
 
     def _knob(self, key: str) -> Knob:
         """What a run was begun with is within the limits."""

@@ -32,6 +32,7 @@ GAMES = {
              {"conv": "4x3x1", "scale_inputs": True}),
     "radam": ("cartpole", {"max_steps": 13}, {"optimiser": "radam", "average": 0.0, "clip": 0.0}),
     "cut": ("cartpole", {"max_steps": 7}, {"cut": True, "margin": 0.02, "epsilon": 0.4}),
+    "discount": ("cartpole", {"max_steps": 7}, {"discount": "0.5->0.9@600"}),
     "python": ("gym:CartPole-v1", {"native": False, "run": "serial"}, {}),
 }  # fmt: skip
 

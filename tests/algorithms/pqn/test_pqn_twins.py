@@ -29,6 +29,7 @@ SETTINGS = {
     "plain": {"layer_norm": False, "hidden": "33", "clip": 0.0, "average": 0.0, "lambda_": 0.5},
     "selu": {"activation": "selu", "scale_inputs": False, "overtime": 1.5, "explorers": 0.5},
     "cut": {"cut": True, "epsilon": 0.4, "lambda_": 0.9},
+    "discount": {"discount": "0.5->0.9@400", "lambda_": 0.9},
     "margin": {"margin": 0.02, "daring": 0.2, "epsilon": 0.5, "lambda_": 0.5},
 }
 
@@ -101,7 +102,7 @@ def test_one_update_from_a_common_state(game, settings):
 def expected_return(readable, k, i):
     """Forwards, as it is defined: to an end, to the rollout's end, or to a random action."""
     now, lambda_ = readable.rollout, readable.config.lambda_
-    reward, discount = float(now.rewards[k, i]), readable.plan.discount
+    reward, discount = float(now.rewards[k, i]), readable.discount
     if now.terminated[k, i]:
         return reward
     if now.truncated[k, i]:

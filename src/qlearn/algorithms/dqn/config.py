@@ -37,6 +37,8 @@ class DqnConfig(NetworkConfig):
     steps: int = 200_000
     persist: float = 0.0
     """Chance that a random action is kept for one more step; where one alone leads nowhere."""
+    discount: float | None = None
+    """Discount (gamma); by default the environment's own."""
     double: bool = True
     """The network chooses the next action, the target network judges it (van Hasselt et al.)."""
     dueling: bool = False
@@ -92,6 +94,8 @@ class DqnConfig(NetworkConfig):
         self.at_most(MOST_ROWS, "batch", "n_step", "target_every")
         self.at_least(0, "start", "updates")
         self.shares("persist", "alpha")
+        if self.discount is not None:
+            self.shares("discount")
         if not 0.0 < self.tau <= 1.0:
             raise UserError(f"tau must be above 0 and at most 1, not {self.tau:g}")
         if self.loss not in LOSSES:

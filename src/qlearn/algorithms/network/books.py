@@ -11,7 +11,7 @@ from qlearn.algorithms.evaluation import Evaluation
 from qlearn.algorithms.live import Live
 from qlearn.algorithms.network.greedy import Player
 from qlearn.errors import Diverged
-from qlearn.schedules import value_at
+from qlearn.schedules import Schedule, value_at
 
 STAGES = ("act", "env", "learn")
 ACT, ENV, LEARN = 0, 1, 2  # their places in a compiled loop's clock
@@ -54,6 +54,14 @@ class Books(Live):
         return int(self.counts[EPISODES])
 
     @property
+    def discount(self) -> float:
+        """What it is now, where it may change with the steps."""
+        given = self.plan.discount
+        if isinstance(given, Schedule):
+            return float(value_at(given, self.env_steps, self.episodes))
+        return float(given)
+
+    @property
     def finished(self) -> bool:
         enough = self.config.episodes and self.episodes >= self.config.episodes
         return bool(enough or self.env_steps >= self.config.steps)
@@ -79,6 +87,8 @@ class Books(Live):
             "value": sums[VALUE] / acted,
             "terminal_share": sums[TERMINAL] / acted,
         }
+        if isinstance(self.plan.discount, Schedule):
+            said["discount"] = self.discount
         sums[:] = 0.0
         return {name: float(value) for name, value in said.items()}
 

@@ -27,7 +27,7 @@ def likely_cause(learner: Any, returns: np.ndarray) -> str:
         return (
             f"rewards of up to {raw:.3g} are learned as {largest:.3g}; reward_scale={fits:.0e} fits"
         )
-    if plan.discount >= 1.0 and sums[ACTED] and not sums[TERMINAL]:
+    if learner.discount >= 1.0 and sums[ACTED] and not sums[TERMINAL]:
         return "with a discount of 1, and no episode that terminates, values grow for ever"
     lr = value_at(plan.lr, learner.env_steps, learner.episodes)
     return f"lr ({lr:g}) is too large" + (

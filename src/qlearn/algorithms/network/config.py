@@ -17,8 +17,6 @@ PRECISIONS = ("float32", "tf32", "bf16")
 class NetworkConfig:
     lr: float | str = "1e-3->1e-5"
     """Learning rate: a number or a schedule such as 1e-3->0."""
-    discount: float | None = None
-    """Discount (gamma); by default the environment's own."""
     epsilon: float | str = "1->0.05@0.3"
     """Chance of a random action: a number or a schedule."""
     explorers: float = 0.25
@@ -86,8 +84,6 @@ class NetworkConfig:
         self.one_of(PRECISIONS, "precision")
         if self.conv and self.network:
             raise UserError("conv builds a network, and network is one: leave one of them out")
-        if self.discount is not None:
-            self.shares("discount")
         if not 0.0 <= self.average < 1.0:
             raise UserError(f"average must be at least 0 and below 1, not {self.average:g}")
         if not 1.0 <= self.overtime < 1e6:

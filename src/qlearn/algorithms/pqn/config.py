@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from qlearn.algorithms.live import DISCOUNT, EPSILON, LR, RESTLESS, WHOLE, Knob
+from qlearn.algorithms.live import EPSILON, LR, RESTLESS, SCHEDULE, WHOLE, Knob
 from qlearn.algorithms.network.config import MOST_ROWS, NetworkConfig
 from qlearn.algorithms.network.own import name_of
 from qlearn.errors import UserError
@@ -14,7 +14,7 @@ KNOBS = {
     "epsilon": EPSILON,
     "restless": RESTLESS,
     "lr": LR,
-    "discount": DISCOUNT,
+    "discount": Knob(SCHEDULE, 0.0, 1.0),
     "epochs": Knob(WHOLE, 1, 32),
     "minibatch": Knob(WHOLE, 1, 4096),
 }
@@ -22,6 +22,8 @@ KNOBS = {
 
 @dataclass(frozen=True)
 class PqnConfig(NetworkConfig):
+    discount: float | str | None = None
+    """Discount (gamma): a number or a schedule; by default the environment's own."""
     lambda_: float = 0.9
     """How far returns look: 0 bootstraps at the next step, 1 at the end of the rollout."""
     margin: float = 0.0

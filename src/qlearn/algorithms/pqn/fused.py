@@ -50,7 +50,7 @@ class Plan(NamedTuple):
     restless: float
     margin: float
     daring: float
-    discount: float
+    discount: Schedule
     lambda_: float
     cut: int  # whether a return looks no further than a random action
     reward_scale: float
@@ -163,7 +163,7 @@ def play(net, plan, players, copies, seen, finals, buffers, epsilon, low, high, 
 
 
 @cold
-def lambda_returns(plan, buffers, low, high):
+def lambda_returns(plan, buffers, discount, low, high):
     """R = r + discount ((1 - lambda) V' + lambda R'), backwards through time.
 
     Cut, R = r + discount V' where the next action was a random one, and not the best: what comes of
@@ -178,12 +178,12 @@ def lambda_returns(plan, buffers, low, high):
             if buffers.terminated[at]:
                 following = reward
             elif buffers.truncated[at]:
-                following = reward + plan.discount * buffers.last_values[at]
+                following = reward + discount * buffers.last_values[at]
             else:
                 value = buffers.values[at + envs]
                 if plan.cut and buffers.strays[at + envs]:
                     following = value
-                following = reward + plan.discount * (
+                following = reward + discount * (
                     (1.0 - plan.lambda_) * value + plan.lambda_ * following
                 )
             buffers.targets[at] = following
@@ -311,7 +311,8 @@ def learn_rollout(net, moments, plan, buffers, stream, counts, log, member, memb
     """Targets, updates, books: everything after a rollout was played."""
     low, high = mlp.share(plan.envs, member, members, 4)
     look(net, buffers, plan.rollout, low, high, plan.envs)
-    lambda_returns(plan, buffers, low, high)
+    discount = value_at(plan.discount, counts[STEPS], counts[EPISODES])
+    lambda_returns(plan, buffers, discount, low, high)
     lr = value_at(plan.lr, counts[STEPS], counts[EPISODES])
     if members > 1 and not meet(buffers.barrier, 0, members):
         return False

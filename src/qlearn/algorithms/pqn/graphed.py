@@ -50,6 +50,7 @@ class GraphedPqn(TorchPqn):
         self.returns = torch.zeros(envs, dtype=torch.float64, device=device)
         self.k = torch.zeros(1, dtype=torch.int64, device=device)  # the step of the rollout
         self.updated = torch.zeros((), device=device)
+        self.discounted = torch.zeros((), device=device)  # what the future counts
         self.count = torch.zeros((), dtype=torch.float64, device=device)  # inputs in the scale
         self.rows_there = torch.zeros(config.minibatch, dtype=torch.int64, device=device)
         self.generator = torch.Generator(device).manual_seed(seed) if device == "cuda" else None
@@ -210,6 +211,7 @@ class GraphedPqn(TorchPqn):
         return self.rollout.values[k]
 
     def lambda_returns(self) -> None:
+        self.discounted.fill_(self.discount)
         self.targets()
 
     @torch.no_grad()
@@ -222,7 +224,7 @@ class GraphedPqn(TorchPqn):
             ahead = torch.lerp(now.values[k + 1], following, lambda_)
             ahead = torch.where(now.truncated[k], now.last_values[k], ahead)
             ahead = ahead.masked_fill(now.terminated[k], 0.0)
-            following = now.rewards[k] + self.plan.discount * ahead
+            following = now.rewards[k] + self.discounted * ahead
             now.targets[k].copy_(following)
 
     def learn(self) -> None:

@@ -27,7 +27,7 @@ from qlearn.kernels.build import build
 from qlearn.memory import refuse_beyond
 from qlearn.nets import mlp
 from qlearn.nets.adam import moments_of
-from qlearn.schedules import value_at
+from qlearn.schedules import constant, value_at
 
 BY_ROWS = ("batch", "errors")  # buffers as long as a minibatch
 LOG_ROLLOUTS = 8  # how many rollouts' ended episodes the log has room for
@@ -37,7 +37,9 @@ def plan_of(environment: Any, config: PqnConfig) -> fused.Plan:
     return fused.Plan(
         lr=schedule_of(config, "lr"),
         epsilon=schedule_of(config, "epsilon"),
-        discount=environment.discount if config.discount is None else float(config.discount),
+        discount=constant(environment.discount)
+        if config.discount is None
+        else schedule_of(config, "discount"),
         explorers=round(config.explorers * config.envs),
         restless=config.restless,
         margin=config.margin,

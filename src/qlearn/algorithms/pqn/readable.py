@@ -233,7 +233,7 @@ class TorchPqn(TorchLearner):
             ahead = (1.0 - lambda_) * now.values[k + 1] + lambda_ * following
             ahead[now.truncated[k]] = now.last_values[k][now.truncated[k]]
             ahead[now.terminated[k]] = 0.0
-            following = now.rewards[k] + self.plan.discount * ahead
+            following = now.rewards[k] + self.discount * ahead
             now.targets[k] = following
 
     def learn(self) -> None:
