@@ -50,6 +50,12 @@ def test_exponential_multiplies_by_the_same_in_the_same_time():
     assert found == pytest.approx([1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-4], rel=1e-12)
 
 
+def test_a_horizon_multiplies_by_the_same_in_the_same_time():
+    found = values("horizon:0.9->0.9999@300", [0, 100, 200, 300, 900])
+    assert found == pytest.approx([0.9, 0.99, 0.999, 0.9999, 0.9999], abs=1e-12)
+    assert values("horizon:0.999->0@300", [100, 200, 300]) == pytest.approx([0.99, 0.9, 0.0])
+
+
 def test_stairs():
     found = values("step:1->0.2@100x4", [0, 24, 25, 49, 50, 75, 99, 100, 500])
     assert found == pytest.approx([1.0, 1.0, 0.8, 0.8, 0.6, 0.4, 0.4, 0.2, 0.2])
@@ -114,7 +120,7 @@ def fill(schedule, found):
 
 @pytest.mark.parametrize("text", ["0.3", "1->0.05", "exponential:1->0.05@90ep", "step:1->0@90epx7",
                                   "decay:1->0.05@0.97/ep", "decay:1->0.05@0.99/step",
-                                  "visits:1->0.01@0.6"])  # fmt: skip
+                                  "visits:1->0.01@0.6", "horizon:0.999->0.9"])  # fmt: skip
 def test_compiled_they_say_the_same(text):
     schedule, found = parse(text, BUDGET, "epsilon", 200), np.zeros(400)
     kernels = build("schedules", [fill], {})
@@ -206,7 +212,7 @@ def test_visits_fall_by_the_power_down_to_the_floor():
 
 @pytest.mark.parametrize("text", ["1->0.05", "exponential:1->0.05@0.3", "step:1->0.05@0.5x7", "0.3",
                                   "visits:1->0.05@0.6", "0.1->0.9@20", "1->0.05@40ep",
-                                  "decay:0.9->0.1@0.995/ep", "decay:1@0.99/step"])  # fmt: skip
+                                  "decay:0.9->0.1@0.995/ep", "decay:1@0.99/step", "horizon:0.5->0.99"])  # fmt: skip
 def test_no_value_leaves_the_bounds(text):
     schedule = parse(text, BUDGET, "lr")
     low, high = bounds(schedule)
@@ -237,6 +243,7 @@ def test_constants_are_made_from_numbers():
         ("exponential:0.5", "needs a start and an end"),
         ("exponential:1->0", "needs both ends above 0"),
         ("exponential:-1->0.1", "needs both ends above 0"),
+        ("horizon:0.9->1", "needs both ends below 1"),
         ("step:1->0.1@100x0", "stairs are counted in whole numbers"),
         ("step:1->0.1@100x2.5", "stairs are counted in whole numbers"),
         ("step:1->0.1@100xfew", "'few' is no number"),

@@ -1,4 +1,5 @@
-"""Values that change while training: constant, linear, exponential, stepwise, decaying to a floor.
+"""Values that change while training: constant, linear, exponential, stepwise, decaying to a floor,
+discounts whose horizon grows.
 
 Time is counted in environment steps, in episodes, or in both: a share of the budget has passed
 when that share of the steps or of the episodes has, whichever comes first.
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from qlearn.errors import UserError, closest
 
-CONSTANT, LINEAR, EXPONENTIAL, STEPWISE, VISITS, DECAY = 0, 1, 2, 3, 4, 5
+CONSTANT, LINEAR, EXPONENTIAL, STEPWISE, VISITS, DECAY, HORIZON = 0, 1, 2, 3, 4, 5, 6
 KINDS = {
     "constant": CONSTANT,
     "linear": LINEAR,
@@ -19,6 +20,7 @@ KINDS = {
     "step": STEPWISE,
     "visits": VISITS,
     "decay": DECAY,
+    "horizon": HORIZON,
 }
 EPISODES = ("ep", "episodes", "episode")
 STEPS = ("step", "steps")
@@ -49,6 +51,9 @@ def value_at(schedule, steps, episodes):
         return schedule.start + (schedule.end - schedule.start) * share
     if schedule.kind == EXPONENTIAL:
         return schedule.start * (schedule.end / schedule.start) ** share
+    if schedule.kind == HORIZON:
+        near = 1.0 - schedule.start
+        return 1.0 - near * ((1.0 - schedule.end) / near) ** share
     stair = int(share * schedule.shape) / schedule.shape
     return schedule.start + (schedule.end - schedule.start) * stair
 
@@ -64,6 +69,8 @@ def parse(text: object, budget: int, name: str, episodes: int = 0) -> Schedule:
     `1->0.05@20000` over 20,000 steps, `1->0.05@2000ep` over 2,000 episodes;
     `exponential:1->0.05@0.5`; `step:1->0.1@1x4` in 4 stairs; `decay:1->0.05@0.995/ep` is
     multiplied by 0.995 each episode (`/step`: each step) and never falls below 0.05;
+    `horizon:0.99->0.9999@0.8` is a discount whose horizon, 1 / (1 - discount), grows by the same
+    factor in the same time, from 100 steps to 10,000;
     `visits:1->0.01@0.6` is 1 / visits**0.6 of each entry, never below 0.01.
     """
     if isinstance(text, int | float) and not isinstance(text, bool):
@@ -88,6 +95,8 @@ def parse(text: object, budget: int, name: str, episodes: int = 0) -> Schedule:
     first, last = _number(start, name), _number(end, name)
     if kind == "exponential" and (first <= 0.0 or last <= 0.0):
         raise UserError(f"{name}: an exponential schedule needs both ends above 0")
+    if kind == "horizon" and max(first, last) >= 1.0:
+        raise UserError(f"{name}: a horizon needs both ends below 1, such as horizon:0.99->0.999")
     span, _, stairs = span.partition("x")
     length = _length(span, budget, episodes, name)
     return Schedule(KINDS[kind], first, last, *length, _stairs(stairs, name))
