@@ -571,3 +571,26 @@ def test_nobody_but_a_learner_goes_back():
         assert (batch.copies["state"]["length"][ended] == 3).all()
     assert (batch.copies["state"]["n_past"] == 0).all()
     assert batch.copies["last_score"].max() > 0
+
+
+@pytest.mark.parametrize("retry", [0.0, 1.0])
+def test_where_it_is_learned_who_starves_has_lost(retry):
+    options = {"retry": retry, "size": 4, "distance_to_border": 0, "starve_after": 3}
+    environment = find("snake", options)
+    for played, starving in ((environment, 0), (environment.practised, 1)):
+        batch = batch_of(played, 40, 3)
+        batch.reset()
+        rng = np.random.default_rng(2)
+        starved = 0
+        for _ in range(200):
+            hunger = batch.copies["state"]["hunger"].copy()
+            batch.step(rng.integers(3, size=40))
+            ends = batch.terminated | batch.truncated
+            hungry = ends & (hunger == 2) & (batch.rewards <= 0.0)
+            starved += hungry.sum()
+            if starving:
+                assert not batch.truncated.any()
+                assert (batch.rewards[hungry] == -1.0).all()
+            else:
+                assert (batch.rewards[batch.truncated] == 0.0).all()
+        assert starved > 100

@@ -99,14 +99,17 @@ def go_back(state, rng, world):
 
 
 # A board is learned long and with many copies: most of it is snake only once the snake is long.
-# Nothing is centred, so that the first layer need not look at the zeros. Small boards are learned so
-# soon that a round which leaves corners out may stay: there, most of the time is spent where epsilon
-# is below 0.01, and whole boards are tried. On 10x10 that was worse (docs/snake.md).
+# Nothing is centred, so that the first layer need not look at the zeros. Who looks far ahead from the
+# beginning settles on the first round that is safe, and it leaves corners out: short ways are learned
+# first, then, as the discount rises, not to die of them (docs/snake.md).
+SHARED = {
+    "envs": 256, "rollout": 32, "epochs": 1, "minibatch": 512, "lr": "5e-4->1e-6",
+    "explorers": 0.0, "reward_scale": 1.0, "average": 0.99, "scale_inputs": False,
+    "until_every": 8192 * 16,
+}  # fmt: skip
 PQN = {
-    "envs": 256, "rollout": 32, "epochs": 1, "minibatch": 512, "hidden": "256x256",
-    "lr": "5e-4->1e-6", "lambda_": 0.95, "discount": 0.998,
-    "epsilon": "0.2->0.0005@0.5", "explorers": 0.0,
-    "reward_scale": 1.0, "average": 0.99, "scale_inputs": False, "until_every": 8192 * 16,
+    **SHARED, "hidden": "256x256", "lambda_": 0.95, "discount": "horizon:0.99->0.9999@0.8",
+    "epsilon": "exponential:0.2->0.02@0.8", "cut": True, "margin": 0.3,
 }  # fmt: skip
 DQN = {
     "steps": 2_000_000, "envs": 32, "hidden": "256x256", "lr": "5e-4->1e-5", "batch": 256,
@@ -114,22 +117,18 @@ DQN = {
     "reward_scale": 1.0, "average": 0.99, "scale_inputs": False,
 }  # fmt: skip
 FEATURES_PQN = {
-    **PQN, "steps": 3_000_000, "epochs": 2, "minibatch": 1024, "hidden": "256", "lambda_": 0.8,
+    **SHARED, "steps": 3_000_000, "epochs": 2, "minibatch": 1024, "hidden": "256", "lambda_": 0.8,
     "discount": 0.99, "epsilon": "0.2->0.002@0.5",
 }  # fmt: skip
 FEATURES_DQN = {**DQN, "steps": 500_000, "hidden": "256"}
-STEPS, MOST_STEPS = 400_000, 240_000_000  # for each cell, and for any board
-SMALL = 64  # cells
+STEPS, MOST_STEPS = 200_000, 240_000_000  # for each cell, and for any board
 
 
 def settings_of(view, cells):
     """Settings by algorithm."""
     if view == "features":
         return {"pqn": FEATURES_PQN, "dqn": FEATURES_DQN}
-    pqn = {**PQN, "steps": min(STEPS * cells, MOST_STEPS)}
-    if cells <= SMALL:
-        pqn["epsilon"] = "exponential:0.2->0.0005@0.6"
-    return {"pqn": pqn, "dqn": DQN}
+    return {"pqn": {**PQN, "steps": min(STEPS * cells, MOST_STEPS)}, "dqn": DQN}
 
 
 class Snake:
@@ -203,14 +202,16 @@ class Snake:
                 "n_past": "int64",
             },
             # Where it is learned, a game that is lost may go on from one of its last meals: what
-            # ends long games is met more often than once in a thousand steps.
-            "practice": {"retry": options["retry"]},
+            # ends long games is met more often than once in a thousand steps. And who starves has
+            # lost: an end that is no loss is none to whom tomorrow counts as much as today.
+            "practice": {"retry": options["retry"], "starving_loses": True},
             "world": {
                 "room": room,
                 "sight": VIEWS.index(view),
                 "share": (1.0 - LEAST) / cells,
                 "relative": relative,
                 "retry": 0.0,
+                "starving_loses": False,
                 "starve_after": options["starve_after"] or 2 * cells + 50,
                 "distance_to_border": border,
             },
@@ -282,6 +283,8 @@ class Snake:
                 return reward + world.win_reward, True
             if world.retry > 0.0:
                 remember(state, world)
+        if world.starving_loses and state.hunger >= world.starve_after:
+            return reward + world.death_reward, True
         return reward, False
 
     @staticmethod
