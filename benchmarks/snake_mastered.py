@@ -104,7 +104,10 @@ def say(name: str, found: dict[str, Any]) -> None:
     )
 
 
-COLOURS = ("#d4552b", "#2f6db5", "#3a8f5c", "#8a63b5", "#8a929c")
+DRAWN = {
+    "strong 6x6": "#3a8f5c", "strong 8x8": "#2f6db5", "strong 10x10": "#d4552b",
+    "strong 12x12": "#8a63b5",
+}  # fmt: skip
 AXES = (("mean", "mean score", 1.0), ("filled_share", "boards filled, %", 100.0))
 
 
@@ -113,14 +116,16 @@ def picture(boards: dict[str, Any]) -> bytes:
     page = plotting.figure(8.0, 3.4)
     for panel, (key, what, unit) in enumerate(AXES):
         axes = page.add_axes((0.07 + 0.5 * panel, 0.14, 0.41, 0.8))
-        for colour, (name, found) in zip(COLOURS, boards.items(), strict=False):
-            seeds = list(found["trainings"].values())
+        for name, colour in DRAWN.items():
+            if name not in boards:
+                continue
+            seeds = list(boards[name]["trainings"].values())
             minutes = np.median([[mark["seconds"] / 60 for mark in marks] for marks in seeds], 0)
             lines = np.array([[unit * mark[key] for mark in marks] for marks in seeds])
             axes.fill_between(
                 minutes, lines.min(0), lines.max(0), color=colour, alpha=0.2, linewidth=0
             )
-            axes.plot(minutes, np.median(lines, 0), color=colour, linewidth=1.6, label=name)
+            axes.plot(minutes, np.median(lines, 0), color=colour, linewidth=1.6, label=name.split()[1])
         axes.set_xlabel("minutes of training", fontsize=plotting.NORMAL, color=plotting.INK)
         axes.set_ylabel(what, fontsize=plotting.NORMAL, color=plotting.INK)
         axes.set_xlim(left=0.0)
