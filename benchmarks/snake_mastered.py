@@ -125,7 +125,9 @@ def picture(boards: dict[str, Any]) -> bytes:
             axes.fill_between(
                 minutes, lines.min(0), lines.max(0), color=colour, alpha=0.2, linewidth=0
             )
-            axes.plot(minutes, np.median(lines, 0), color=colour, linewidth=1.6, label=name.split()[1])
+            axes.plot(
+                minutes, np.median(lines, 0), color=colour, linewidth=1.6, label=name.split()[1]
+            )
         axes.set_xlabel("minutes of training", fontsize=plotting.NORMAL, color=plotting.INK)
         axes.set_ylabel(what, fontsize=plotting.NORMAL, color=plotting.INK)
         axes.set_xlim(left=0.0)
