@@ -28,7 +28,7 @@ PQN = {"envs": 8, "rollout": 8, "epochs": 2, "minibatch": 32, "hidden": "16", "s
 GAMES = {
     "cartpole": ("cartpole", {"max_steps": 13}, {}),  # the pole falls, and time runs out
     "grid": ("grid", {"max_steps": 9}, {}),  # states, one input each
-    "conv": ("snake", {"observation": "board", "size": 4, "starve_after": 9, "distance_to_border": 1},
+    "conv": ("snake", {"observation": "board", "size": 4, "max_steps": 9, "distance_to_border": 1},
              {"conv": "4x3x1", "scale_inputs": True}),
     "radam": ("cartpole", {"max_steps": 13}, {"optimiser": "radam", "average": 0.0, "clip": 0.0}),
     "cut": ("cartpole", {"max_steps": 7}, {"cut": True, "margin": 0.02, "epsilon": 0.4}),
