@@ -26,7 +26,7 @@ from qlearn import plotting, presets
 from qlearn.algorithms import registry
 from qlearn.envs.registry import find
 
-FIRST_SEED = 7000  # nothing was ever tuned on it or those after it
+FIRST_SEED = 7400  # nothing was ever tuned on it or those after it
 GAMES, GAMES_SEED, MOST_STEPS = 1000, 7, 50_000
 KEYS = ("mean", "min", "max", "mean_length", "cut_off", "filled_share")
 PICTURE = Path(__file__).parent.parent / "docs" / "snake_mastered.png"
@@ -104,7 +104,7 @@ def say(name: str, found: dict[str, Any]) -> None:
     )
 
 
-DRAWN = {
+DRAWN = {  # the defaults; the largest board takes too long to be drawn beside these
     "strong 6x6": "#3a8f5c", "strong 8x8": "#2f6db5", "strong 10x10": "#d4552b",
     "strong 12x12": "#8a63b5",
 }  # fmt: skip

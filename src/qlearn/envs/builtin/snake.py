@@ -23,8 +23,8 @@ from qlearn.envs.builtin.snake_views import (
 from qlearn.errors import UserError
 from qlearn.rng import chance, integers
 
-# Relative actions, in the order of the game that everyone trains (seed 004's).
 PAST = 4  # meals of which a game may go on
+# Relative actions, in the order of the game that everyone trains (seed 004's).
 STRAIGHT, TURN_RIGHT, TURN_LEFT = 0, 1, 2
 
 
